@@ -94,17 +94,24 @@ def wants_page():
 def answer(status, fields=None, message=None, **more):
     """Return JSON, or for a form sent by a browser without JavaScript the page that shows the same."""
     result = {"success": status < 400, **({"message": message} if message else {}), **more, "app_pod": settings.POD_NAME}
-    response = page(result, fields) if request.endpoint == "submit" and wants_page() else jsonify(result)
+    response = page(result, fields, status) if request.endpoint == "submit" and wants_page() else jsonify(result)
     response.status_code = status
     if status == 503:
         response.headers["Retry-After"] = "2"
     return response
 
 
-def page(result=None, fields=None):
+def page(result=None, fields=None, status=200):
     """Return the registration page, with the result of a submission if there is one."""
     return app.make_response(
-        render_template("index.html", result=result, fields=fields or {}, app_pod=settings.POD_NAME, settings=settings)
+        render_template(
+            "index.html",
+            result=result,
+            fields=fields or {},
+            status=status,
+            app_pod=settings.POD_NAME,
+            settings=settings,
+        )
     )
 
 

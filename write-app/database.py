@@ -74,7 +74,7 @@ def advice(error):
         return f"{where} refuses connections: mysqld is not running there yet. See the pod's log."
     if isinstance(cause, TimeoutError):
         return f"{where} did not answer in time. Is its node up, and does a NetworkPolicy let this pod in?"
-    if code in (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR, 1698, ER.TABLEACCESS_DENIED_ERROR):
+    if code in (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR, ER.TABLEACCESS_DENIED_ERROR):
         return (
             f"{where} denies access to user {settings.DB_USER} on {settings.DB_NAME}. Is DB_PASSWORD that of the Secret? "
             "After a change of the Secret restart MySQL first, then this app."
@@ -83,7 +83,7 @@ def advice(error):
         return f"{where} has no database {settings.DB_NAME}. Does DB_NAME say what the StatefulSet creates?"
     if code == ER.NO_SUCH_TABLE:
         return "The table users does not exist. Create it: flask --app app init-db (the init container does that)."
-    if code in (ER.OPTION_PREVENTS_STATEMENT, ER.READ_ONLY_MODE):
+    if code == ER.OPTION_PREVENTS_STATEMENT:
         return f"{where} is read-only: it is not the primary, or has not opened for writes yet. Does DB_HOST name the primary?"
     return f"{where}: {' '.join(str(error).split())}"
 
