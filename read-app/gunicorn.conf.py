@@ -3,18 +3,16 @@
 import os
 import tempfile
 
-# The app is loaded once and then forked (less memory, and a wrong setting stops the server with one
-# sentence), so the standard library has to be made cooperative here, before the app is imported.
-from gevent import monkey
-
-monkey.patch_all()
-
 # Each worker counts its own requests; /metrics adds them up from files in this folder.
 os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="metrics-"))
 
 bind = os.environ.get("BIND", "0.0.0.0:8080")
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-worker_class = "gevent"
+# A client that sends its request slowly keeps a thread busy with waiting: many threads (made when needed, about
+# 40 KB each), so that hundreds of such clients do not stop the service for others.
+worker_class = "gthread"
+threads = 400
+# The app is loaded once and then forked: less memory, and a wrong setting stops the server with one sentence.
 preload_app = True
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - the heartbeat files: memory, so that a slow disk kills no worker
 control_socket_disable = True  # the root file system is read-only, and nobody uses it
