@@ -1,0 +1,84 @@
+"""The demo's DNS server: answers for the names that CoreDNS would serve in a cluster, and for no others.
+
+A Service with a cluster address has an A record; a headless one has those of its pods, a name for each pod, and SRV
+records for its named port. A pod has a name as long as it exists, ready or not (publishNotReadyAddresses), which
+is as long as its kubelet keeps a file for it in the folder `pods`.
+
+    names.py MANIFESTS REPLICAS
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from dnslib import QTYPE, RCODE, RR, SRV, A
+from dnslib.server import BaseResolver, DNSServer
+
+from kubelet import STATE
+from manifests import Manifests
+
+ADDRESS = "127.0.0.53"
+DOMAIN = "default.svc.cluster.local"
+TTL = 5  # seconds, CoreDNS's default
+
+
+class Names(BaseResolver):
+    """Answers a request from the manifests' Services and the pods that exist now."""
+
+    def __init__(self, manifests, pods):
+        self.manifests, self.pods = manifests, Path(pods)
+
+    def records(self):
+        """All records at this moment: {name: [RR, ...]}."""
+        records = {}
+
+        def add(name, kind, data):
+            records.setdefault(f"{name}.{DOMAIN}.", []).append(RR(f"{name}.{DOMAIN}.", kind, ttl=TTL, rdata=data))
+
+        for service in self.manifests.services:
+            srv = f"_{service.port_name}._tcp.{service.name}"
+            if not service.headless:
+                add(service.name, QTYPE.A, A(service.address))
+                add(srv, QTYPE.SRV, SRV(0, 100, service.port, f"{service.name}.{DOMAIN}."))
+                continue
+            for pod in service.pods:
+                if (self.pods / pod.name).exists():
+                    add(service.name, QTYPE.A, A(pod.address))
+                    add(f"{pod.name}.{service.name}", QTYPE.A, A(pod.address))
+                    add(srv, QTYPE.SRV, SRV(0, 100, service.port, f"{pod.name}.{service.name}.{DOMAIN}."))
+        return records
+
+    def resolve(self, request, handler):
+        """The reply to one request; a name without a record of the wanted type gets an empty answer, not an error."""
+        reply, records = request.reply(), self.records()
+        name = str(request.q.qname).lower()
+        found = records.get(name, [])
+        reply.add_answer(*(record for record in found if request.q.qtype in (record.rtype, QTYPE.ANY)))
+        for record in reply.rr:
+            if record.rtype == QTYPE.SRV:
+                reply.add_ar(*records.get(str(record.rdata.target), []))
+        # "mysql.default..." exists even if it has no record of its own, because names below it do.
+        if not found and not any(other.endswith(f".{name}") for other in records):
+            reply.header.rcode = RCODE.NXDOMAIN
+        reply.header.aa = True
+        return reply
+
+
+def main(folder, replicas):
+    """Serve on port 53 of ADDRESS, over UDP and TCP, until killed."""
+    names = Names(Manifests(folder, int(replicas)), STATE / "names")
+    for tcp in (False, True):
+        DNSServer(names, address=ADDRESS, port=53, tcp=tcp, logger=Silent()).start_thread()
+    while True:
+        time.sleep(3600)
+
+
+class Silent:
+    """A logger that drops everything: queries are not worth a line each."""
+
+    def __getattr__(self, name):
+        return lambda *args: None
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
