@@ -121,12 +121,14 @@ async function update() {
 }
 
 const startUpdating = repeat(update, () => 1000, () => updating);
-byId("pause").addEventListener("click", () => {
-  updating = !updating;
-  byId("pause").textContent = updating ? "Pause updates" : "Go on";
+if (byId("live")) {
+  byId("pause").addEventListener("click", () => {
+    updating = !updating;
+    byId("pause").textContent = updating ? "Pause updates" : "Go on";
+    startUpdating();
+  });
   startUpdating();
-});
-startUpdating();
+}
 
 // --- Pages of users ---
 
