@@ -190,7 +190,7 @@ class Kubelet:
             return self.check(probe, timeout, containers.first_process(process.pid), spec)
 
         while process.poll() is None:
-            pid_file.write_text(f"{containers.first_process(process.pid)} {self.uid}")
+            pid_file.write_text(f"{containers.first_process(process.pid)} {self.uid}\n")
             if startup and not startup.succeeded:
                 failed = startup.run(check)
             else:

@@ -36,7 +36,7 @@ def configuration(manifests, node_ports):
     for service in manifests.services:
         if service.headless:
             continue
-        lines += [f"listen {service.name}", "    balance roundrobin", f"    bind {service.address}:{service.port}"]
+        lines += [f"listen {service.name}", "    balance random", f"    bind {service.address}:{service.port}"]
         if service.node_port:
             port = node_ports.get(service.name, service.node_port)
             lines.append(f"    bind 127.0.0.1:{port} namespace machine")
