@@ -1,0 +1,32 @@
+"""Every lesson does on a real cluster what its page says, and leaves nothing behind."""
+
+import subprocess
+import time
+
+import pytest
+from pages import ROOT, blocks
+
+LESSONS = ROOT / "kubernetes" / "lessons"
+# What is not in a namespace and so is not deleted with it: everything that lessons make there says "lesson".
+OUTSIDE = "{range .items[*]}{.kind} {.metadata.name} {.metadata.labels} {.spec.claimRef.namespace}{'\\n'}{end}"
+
+
+def left_by_lessons():
+    """Return the lines about namespaces, volumes and nodes that have something of a lesson."""
+    command = ["kubectl", "get", "namespaces,persistentvolumes,nodes", "-o", f"jsonpath={OUTSIDE}"]
+    return [line for line in subprocess.check_output(command, text=True).splitlines() if "lesson" in line]
+
+
+@pytest.mark.parametrize("lesson", ["headless-service", "deployment-versus-statefulset", "mysql-cluster", "storage"])
+def test_lesson(lesson):
+    *steps, clean_up = blocks(LESSONS / lesson / "README.md")
+    try:
+        for step in steps:
+            step.run()
+    finally:
+        clean_up.run()
+    # The provisioner deletes a volume a few seconds after its claim.
+    deadline = time.monotonic() + 60
+    while (left := left_by_lessons()) and time.monotonic() < deadline:
+        time.sleep(1)
+    assert left == []
