@@ -4,25 +4,28 @@ import os
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# A new host name and process numbers of its own; if the process that waits for it is killed, all of it is.
-NAMESPACES = ["unshare", "--uts", "--pid", "--fork", "--kill-child"]
+# A container has a host name, mounts and process numbers of its own. If the process that waits for it is killed, so is it.
+ISOLATED = ["unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child"]
 
 
 def in_image(name, uid, mounts, command):
-    """A container with the file system that holds MySQL and HAProxy; mounts is {folder: path inside}."""
+    """A command in the file system that holds MySQL and HAProxy; mounts is {folder: path inside}.
+
+    It needs new mount and UTS namespaces.
+    """
     pairs = [f"{source}:{target}" for source, target in mounts.items()]
-    return [*NAMESPACES, "--mount", "sh", str(HERE / "container.sh"), name, str(uid), *pairs, "--", *command]
+    return ["sh", str(HERE / "container.sh"), name, str(uid), *pairs, "--", *command]
 
 
 def in_tree(name, uid, command):
-    """A container without a file system of its own: an app runs from the working tree with the virtual environment.
+    """A command without a file system of its own: an app runs from the working tree with the virtual environment.
 
     Its user may read everything, because the tree may be in a folder like /root that other users cannot enter.
     """
     user = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs"]
     rights = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"]
     hostname = 'echo "$0" >/proc/sys/kernel/hostname && exec "$@"'
-    return [*NAMESPACES, "sh", "-c", hostname, name, "setpriv", *user, *rights, *command]
+    return ["sh", "-c", hostname, name, "setpriv", *user, *rights, *command]
 
 
 def inside(pid, uid, command):

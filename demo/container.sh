@@ -19,7 +19,7 @@ mount --rbind /dev dev
 # What the image brings: the user mysql, its configuration, and the folders that volumes are mounted at.
 { echo "mysql:x:$uid:$uid::/var/lib/mysql:/bin/false"; grep -v '^mysql:' /run/root/etc/passwd; } >etc/passwd
 rm -rf etc/mysql var/lib/mysql-files
-mkdir -p var/lib/mysql-files && chown "$uid" var/lib/mysql-files
+mkdir -p var/lib/mysql-files && chmod 750 var/lib/mysql-files && chown "$uid" var/lib/mysql-files
 cat >etc/my.cnf <<CNF
 [mysqld]
 host-cache-size = 0

@@ -28,6 +28,7 @@ from manifests import Manifests, port_number
 PROJECT = Path(__file__).resolve().parent.parent
 STATE = Path("/run/demo")  # in memory, and gone with the demo's namespaces
 AGENT_PORT = 10  # of the pod's address: says "up" or "down" to whoever connects
+MOST_GRACE = 15  # seconds that a container gets to end when all of the demo ends
 LONGEST_PAUSE = 5  # seconds between two starts of a container that keeps ending
 
 
@@ -153,14 +154,14 @@ class Kubelet:
                 "GUNICORN_CMD_ARGS": f"--bind={self.pod.address}:{spec['ports'][0]['containerPort']}" if "ports" in spec else "",
             }
             command = containers.in_tree(self.pod.name, self.uid, spec.get("command") or image_command(source))
-            return {"args": command, "cwd": source, "env": containers.environment(environment)}
+            return {"args": [*containers.ISOLATED, *command], "cwd": source, "env": containers.environment(environment)}
         self.bind_mysqld()
         mounts = {
             self.folder / "data" / self.pod.name if mount["name"] in self.pod.claims else self.volumes / mount["name"]: mount["mountPath"]
             for mount in spec["volumeMounts"]
         }
         command = containers.in_image(self.pod.name, self.uid, mounts, spec["command"])
-        return {"args": command, "cwd": "/", "env": containers.environment(environment)}
+        return {"args": [*containers.ISOLATED, *command], "cwd": "/", "env": containers.environment(environment)}
 
     def bind_mysqld(self):
         """The only setting of MySQL that is the demo's own, for the same reason."""
@@ -172,7 +173,7 @@ class Kubelet:
         if process and process.poll() is None:
             send(containers.first_process(process.pid), signal.SIGTERM)
             try:
-                process.wait(3 if self.ending else self.pod.spec.get("terminationGracePeriodSeconds", 30))
+                process.wait(MOST_GRACE if self.ending else self.pod.spec.get("terminationGracePeriodSeconds", 30))
             except subprocess.TimeoutExpired:
                 process.kill()
 

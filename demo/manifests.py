@@ -56,8 +56,8 @@ class Manifests:
         ordered = item["kind"] == "StatefulSet"
         name, spec, template = item["metadata"]["name"], item["spec"], item["spec"]["template"]
         # A StatefulSet makes its pods one after another. The apps could start at once and wait, as they do in a
-        # cluster; here they come after MySQL, so that the first thing to read is not that they wait.
-        previous = "" if ordered else [pod for pod in self.pods if pod.claims][-1].name
+        # cluster; here they come after the primary, so that the first thing to read is not that they wait.
+        previous = "" if ordered else next(pod.name for pod in self.pods if pod.claims)
         for ordinal in range(replicas if ordered and replicas else spec["replicas"]):
             self.pods.append(
                 Pod(

@@ -54,7 +54,8 @@ def main(manifests, replicas):
     (folder / "haproxy.cfg").write_text(configuration(Manifests(manifests, int(replicas)), ports))
     command = ["haproxy", "-q", "-f", "/proxy/haproxy.cfg"]
     container = in_image("proxy", 0, {folder: "/proxy", "/run/netns": "/run/netns"}, command)
-    os.execvpe(container[0], container, environment({}))
+    # Not with process numbers of its own: HAProxy does not handle SIGTERM, and a first process would ignore it.
+    os.execvpe("unshare", ["unshare", "--uts", "--mount", *container], environment({}))
 
 
 if __name__ == "__main__":

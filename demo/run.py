@@ -198,12 +198,13 @@ def prepare_namespaces(root):
 
 def supervise(arguments, replicas):
     """Run all parts with honcho until one ends or SIGTERM comes; the exit status."""
-    from honcho.manager import Manager
+    import honcho.manager
     from manifests import Manifests
 
     manifests = Manifests(arguments.manifests, replicas)
     os.environ["VIRTUAL_ENV"] = sys.prefix
-    manager = Manager()
+    honcho.manager.KILL_WAIT = 20  # seconds: mysqld shuts down cleanly
+    manager = honcho.manager.Manager()
 
     def add(name, *command):
         manager.add_process(name, shlex.join([sys.executable, *map(str, command)]))

@@ -1,0 +1,36 @@
+"""Fixtures for all tests, and the rule that in CI nothing may be skipped."""
+
+import os
+
+import pytest
+
+from running_demo import Demo, why_not_here
+
+
+@pytest.fixture(scope="session")
+def demo():
+    """The running demo (see running_demo.Demo), shared by all tests of the session.
+
+    A test that breaks something (kill, freeze, stop) repairs it, or waits until it is repaired, before it ends.
+
+        def test_reads(demo):
+            assert requests.get(f"{demo.read_url}/users").ok
+            assert demo.sql(1, "SELECT @@read_only") == [["1"]]
+    """
+    if reason := why_not_here():
+        pytest.skip(reason)
+    demo = Demo()
+    try:
+        yield demo.wait_until_up()
+    finally:
+        demo.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    """In CI a skipped test is a failed one: whatever it needs, CI must have."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and os.environ.get("CI") == "true" and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which is a failure in CI: {report.longrepr[2]}"
