@@ -1,0 +1,175 @@
+"""The demo on a real cluster, in a namespace of its own: what the end-to-end and the chaos tests stand on.
+
+Everything goes through kubectl and its current context. The manifests are applied as they are; only when the
+NodePorts 30000 and 30001 belong to somebody else in the cluster, another pair from 30002 to 30009 is put in.
+"""
+
+import contextlib
+import json
+import re
+import socket
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import requests
+
+ROOT = Path(__file__).parents[2]
+MANIFESTS = ROOT / "kubernetes"
+
+
+class ClusterError(Exception):
+    """What kubectl could not do, with its own words."""
+
+
+def kubectl(*arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+    """Run kubectl and return its output; ClusterError with its message if it fails or takes longer than `timeout` seconds."""
+    try:
+        done = subprocess.run(
+            ["kubectl", *arguments], input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ClusterError(f"kubectl {' '.join(arguments)} took longer than {timeout} s") from error
+    if done.returncode:
+        raise ClusterError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def eventually(check, timeout: float = 60, every: float = 0.3):
+    """Call `check` until it returns something true, and return that; after `timeout` seconds fail with its last answer."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            answer = check()
+        except (ClusterError, requests.RequestException, AssertionError) as error:
+            answer, failure = None, error
+        else:
+            failure = answer
+        if answer:
+            return answer
+        if time.monotonic() > end:
+            raise AssertionError(f"not so after {timeout} s; last: {failure}")
+        time.sleep(every)
+
+
+class Deployment:
+    """The demo in a namespace that this object made and removes.
+
+    write_url and read_url are the NodePorts' addresses; admission_warnings is what kubectl said when it applied.
+    """
+
+    def __init__(self, name: str = "e2e", enforce: str = "restricted") -> None:
+        """Make the namespace, which enforces and warns about the Pod Security level `enforce`."""
+        self.namespace = f"{name}-{uuid.uuid4().hex[:6]}"
+        namespace = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {
+                "name": self.namespace,
+                "labels": {f"pod-security.kubernetes.io/{mode}": enforce for mode in ("enforce", "warn")},
+            },
+        }
+        kubectl("apply", "-f", "-", stdin=json.dumps(namespace))
+        write_port, read_port = self._free_ports()
+        self._ports = {"30000": write_port, "30001": read_port}
+        self.write_url = f"http://{node_address()}:{write_port}"
+        self.read_url = f"http://{node_address()}:{read_port}"
+        self.admission_warnings = ""
+
+    @staticmethod
+    def _free_ports() -> tuple[str, str]:
+        services = json.loads(kubectl("get", "services", "-A", "-o", "json"))["items"]
+        taken = {port.get("nodePort") for service in services for port in service["spec"].get("ports", [])}
+        for first in range(30000, 30010, 2):
+            if not {first, first + 1} & taken:
+                return str(first), str(first + 1)
+        raise ClusterError("no free pair of NodePorts from 30000 to 30009; remove another deployment of the demo")
+
+    def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
+        """Run kubectl in this namespace."""
+        return kubectl("-n", self.namespace, *arguments, stdin=stdin, timeout=timeout)
+
+    def manifest(self, file: str) -> str:
+        """The text of a file of kubernetes/, with the NodePorts of this deployment."""
+        return re.sub(
+            r"(nodePort: )(3000[01])", lambda m: m[1] + self._ports[m[2]], (MANIFESTS / file).read_text("utf-8")
+        )
+
+    def apply(self, *files: str) -> str:
+        """Apply files of kubernetes/, all of them unless told which, and return what kubectl says."""
+        files = files or tuple(sorted(path.name for path in MANIFESTS.glob("*.yaml")))
+        done = subprocess.run(
+            ["kubectl", "-n", self.namespace, "apply", "-f", "-"],
+            input="\n---\n".join(self.manifest(file) for file in files),
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise ClusterError(done.stderr)
+        self.admission_warnings += done.stderr
+        return done.stdout
+
+    def wait_ready(self, timeout: int = 120) -> None:
+        """Wait until the StatefulSet and both Deployments are rolled out completely."""
+        end = time.monotonic() + timeout
+        for workload in ("statefulset/mysql", "deployment/write-app", "deployment/read-app"):
+            left = max(1, int(end - time.monotonic()))
+            self.kubectl("rollout", "status", workload, f"--timeout={left}s", timeout=left + 5)
+
+    def sql(self, pod: str, statement: str, timeout: float = 30) -> list[list[str]]:
+        """The rows that root gets in a MySQL pod, through kubectl exec and without a password."""
+        out = self.kubectl(
+            "exec", "-i", pod, "-c", "mysql", "--", "mysql", "-u", "root", "--batch", "--skip-column-names",
+            stdin=statement, timeout=timeout,
+        )  # fmt: skip
+        return [line.split("\t") for line in out.splitlines()]
+
+    def pods(self, app: str = "mysql") -> dict[str, dict]:
+        """The pods of an app by name, as the API gives them."""
+        items = json.loads(self.kubectl("get", "pods", "-l", f"app.kubernetes.io/name={app}", "-o", "json"))["items"]
+        return {pod["metadata"]["name"]: pod for pod in items}
+
+    def is_ready(self, pod: str) -> bool:
+        """Whether a MySQL pod is ready, and not about to go."""
+        found = self.pods().get(pod)
+        return bool(found) and "deletionTimestamp" not in found["metadata"] and any(
+            condition["type"] == "Ready" and condition["status"] == "True"
+            for condition in found["status"].get("conditions", [])
+        )  # fmt: skip
+
+    def in_mysql_read(self) -> set[str]:
+        """The MySQL pods that mysql-read sends reads to."""
+        slices = json.loads(
+            self.kubectl("get", "endpointslices", "-l", "kubernetes.io/service-name=mysql-read", "-o", "json")
+        )
+        return {
+            endpoint["targetRef"]["name"]
+            for item in slices["items"]
+            for endpoint in item["endpoints"] or []
+            if endpoint["conditions"].get("ready")
+        }
+
+    def signal_mysqld(self, pod: str, signal: str) -> None:
+        """Send a signal (KILL, STOP, CONT) to the server of a pod."""
+        self.kubectl("exec", pod, "-c", "mysql", "--", "bash", "-c", f"kill -{signal} $(</var/run/mysqld/mysqld.pid)")
+
+    def post(self, name: str, email: str, **kwargs) -> requests.Response:
+        """Register a user at write-app."""
+        return requests.post(f"{self.write_url}/submit", json={"name": name, "email": email}, timeout=15, **kwargs)
+
+    def get(self, path: str, **kwargs) -> requests.Response:
+        """Ask read-app, on a connection of its own so that it may be another app pod each time."""
+        return requests.get(f"{self.read_url}{path}", timeout=10, headers={"Connection": "close"}, **kwargs)
+
+    def remove(self) -> None:
+        """Delete the namespace, with volumes, and wait until it is gone."""
+        kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=150s", timeout=160)
+
+
+def node_address() -> str:
+    """Where NodePorts answer: this machine's loopback (kind with port mappings, k3d, ...), or else the first node."""
+    for port in range(30000, 30010):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return "127.0.0.1"
+    node = json.loads(kubectl("get", "nodes", "-o", "json"))["items"][0]
+    return next(a["address"] for a in node["status"]["addresses"] if a["type"] == "InternalIP")
