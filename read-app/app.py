@@ -1,94 +1,133 @@
-"""read-app: the reading page. Reads are spread over all MySQL pods that are ready, through the Service mysql-read."""
+"""read-app: the reading page. Reads are spread over all ready MySQL pods, through the Service mysql-read."""
 
 import logging
 import sys
+from urllib.parse import urlsplit
 
-from flask import Flask, jsonify, render_template, request
-from werkzeug.exceptions import HTTPException, UnprocessableEntity
+from flask import Flask, render_template, request
+from werkzeug.exceptions import HTTPException
 
 import database
+import metrics
+import names
+import security
 import settings
+import topology
+from errors import Behind, Unavailable
+from validation import check_users_query
 
 logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
+AWAY = "No MySQL pod can answer at the moment. Please try again in a few seconds."
+
 app = Flask(__name__, template_folder=".")
-AWAY = "No database pod can answer at the moment. Please try again in a few seconds."
+app.config["MAX_CONTENT_LENGTH"] = 16 * 1024  # bytes; no request here needs a body
+app.json.sort_keys = False
+app.json.ensure_ascii = False
+metrics.count_requests(app, topology.look)
+app.after_request(security.add_headers)
 
 
 @app.get("/")
 def index():
-    """Show the reading page."""
-    try:
-        result = read_users()
-    except database.Unavailable:
-        result = {"message": AWAY, "users": []}
-    return render_template("index.html", result=result, app_pod=settings.POD_NAME, settings=settings)
+    """Show the reading page. It takes limit, before and after like /users."""
+    status, result = read_users(limit=8)
+    html = render_template(
+        "index.html",
+        result=result,
+        topology=topology.look(),
+        names=names.table(),
+        app_pod=settings.POD_NAME,
+        write_url=write_url(),
+    )
+    return html, status, {"Retry-After": "2"} if status == 503 else {}
+
+
+@app.get("/live")
+def live():
+    """Return the part of the page that changes by itself. pods=N: the page has seen N; those that are gone are drawn."""
+    return render_template(
+        "live.html", topology=topology.look(), names=names.table(), seen=request.args.get("pods", 1, type=int)
+    )
 
 
 @app.get("/users")
 def users():
     """Return a page of users, newest first."""
-    return answer(200, **read_users())
+    return answer(*read_users())
 
 
 @app.get("/mysql-pod")
 def mysql_pod():
-    """Tell which MySQL pod answered."""
-    return answer(200, **database.query("SELECT 1")[1])
+    """Tell which MySQL pod answered: the load-balancing lesson for curl."""
+    return answer(200, database.identity())
+
+
+@app.get("/topology")
+def show_topology():
+    """Return the state of every MySQL pod."""
+    return answer(200, topology.look())
+
+
+@app.get("/dns")
+def show_dns():
+    """Return what the names of the demo resolve to, inside the pod."""
+    return answer(200, {"names": names.table()})
 
 
 @app.get("/healthz")
 def healthz():
     """Tell that this process answers."""
-    return answer(200)
+    return answer(200, {"message": "This process answers."})
 
 
 @app.get("/readyz")
 def readyz():
     """Tell whether a MySQL pod answers."""
-    database.query("SELECT 1")
-    return answer(200)
+    return answer(200, {"message": "Reads work."} | database.identity())
 
 
-def read_users():
-    """Return a page of users as the query string asks."""
-    limit, before = number("limit", 50, 200), number("before", 2**63 - 1, 2**63 - 1)
-    rows, identity = database.query(
-        "SELECT id, name, email, created_at FROM users WHERE id < %s ORDER BY id DESC LIMIT %s", (before, limit + 1)
-    )
-    found = [
-        {"id": i, "name": name, "email": email, "created_at": made.isoformat(timespec="milliseconds") + "Z"}
-        for i, name, email, made in rows[:limit]
-    ]
-    return {"users": found, "next": found[-1]["id"] if len(rows) > limit else None, **identity}
+def read_users(limit=50):
+    """Return (status, result) of the page of users that the query string asks for; limit: users, if it does not say."""
+    limit, before, after, errors = check_users_query(request.args, limit)
+    if errors:
+        return 422, {"message": " ".join(errors.values()), "errors": errors}
+    try:
+        return 200, database.users(limit, before, after)
+    except Unavailable:
+        return 503, {"message": AWAY}
+    except Behind as behind:
+        message = f"{behind.mysql_pod} does not have that transaction yet. Please try again in a few seconds."
+        return 503, {"message": message, "mysql_pod": behind.mysql_pod}
 
 
-def number(name, default, most):
-    """Return a whole number from 1 to `most` from the query string. Raises 422."""
-    text = request.args.get(name)
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
-        raise UnprocessableEntity(f"{name} must be a whole number from 1 to {most}.")
-    return int(text)
-
-
-def answer(status, **more):
+def answer(status, result):
     """Return JSON."""
-    response = jsonify({"success": status < 400, **more, "app_pod": settings.POD_NAME})
+    response = app.json.response({"success": status < 400, **result, "app_pod": settings.POD_NAME})
     response.status_code = status
     if status == 503:
         response.headers["Retry-After"] = "2"
     return response
 
 
-@app.errorhandler(database.Unavailable)
+def write_url():
+    """Return the address of the registration page: the same host by which this one was reached, another port."""
+    host = urlsplit(f"//{request.host}").hostname or "localhost"
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.WRITE_PORT}/"
+
+
+@app.errorhandler(Unavailable)
 def unavailable(error):
     """Answer that no MySQL pod can."""
-    return answer(503, message=AWAY)
+    return answer(503, {"message": AWAY})
 
 
 @app.errorhandler(HTTPException)
 def http_error(error):
-    """Answer wrong requests with a sentence."""
-    return answer(error.code, message=error.description)
+    """Answer wrong requests, and our own mistakes, with a sentence."""
+    if error.code < 400:
+        return error
+    response = answer(error.code, {"message": error.description})
+    if error.code == 405:
+        response.allow.update(error.valid_methods)
+    return response

@@ -1,47 +1,103 @@
-"""Connections to mysql-read (thin version: a connection a request)."""
+"""What is read from MySQL. Every read is one round trip, and is tried again at another pod if one fails."""
 
-import logging
-import os
-import ssl
+import json
+import time
 
 import pymysql
 
-import settings
+from errors import Behind, Unavailable, is_cut, log_error
+from pool import Pool
 
-log = logging.getLogger("read-app")
+TRY_FOR = 5.0  # seconds, in which a read is tried again
+WAIT_FOR_GTIDS = 1.5  # seconds that a replica gets to catch up with what the client wants to see
+
+# The server makes one JSON value of the page, which costs less than taking every row and column from the protocol
+# in Python. Its order is not defined, so the rows are sorted again.
+USERS = """
+SELECT @@global.read_only, (
+  SELECT JSON_ARRAYAGG(JSON_ARRAY(id, name, email, DATE_FORMAT(created_at, '%%Y-%%m-%%dT%%T.%%f'))) FROM (
+    SELECT id, name, email, created_at FROM users WHERE id < %s ORDER BY id DESC LIMIT %s
+  ) AS page
+)
+"""
+
+HAS_GTIDS = "SELECT GTID_SUBSET(%s, @@global.gtid_executed)"
+
+pool = Pool()
 
 
-class Unavailable(Exception):
-    """No MySQL pod can answer now. The reason is in the log."""
+def users(limit, before, after=None):
+    """Return a page of users, newest first, and who answered. Raises Unavailable, or Behind.
+
+    limit: how many users at most; before: only users with a smaller id; after: GTIDs that the pod must have.
+    """
+
+    def page(reader):
+        if after and not reader.row(HAS_GTIDS, (after,))[0]:
+            raise Behind(reader.mysql_pod)
+        read_only, text = reader.row(USERS, (before, limit + 1))
+        rows = sorted(json.loads(text or "[]"), reverse=True)
+        found = [
+            {"id": number, "name": name, "email": email, "created_at": made[:-3] + "Z"}
+            for number, name, email, made in rows[:limit]
+        ]
+        return {
+            "users": found,
+            "next": found[-1]["id"] if len(rows) > limit else None,
+            "mysql_pod": reader.mysql_pod,
+            "read_only": bool(read_only),
+        }
+
+    deadline = time.monotonic() + WAIT_FOR_GTIDS
+    pause = 0.01
+    pod = None
+    while True:
+        try:
+            return read(page, pod)
+        except Behind as behind:
+            # Ask that pod again, rather than WAIT_FOR_EXECUTED_GTID_SET: others can use the connection meanwhile.
+            pod = behind.mysql_pod
+            if time.monotonic() + pause > deadline:
+                raise
+        time.sleep(pause)
+        pause *= 1.5
 
 
-def tls_context():
-    """Return the SSL context for connections: verifying if the CA file is there, encrypting in any case."""
-    if settings.DB_CA and os.path.exists(settings.DB_CA):
-        return ssl.create_default_context(cafile=settings.DB_CA)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
+def identity():
+    """Return which MySQL pod answers. Raises Unavailable."""
+
+    def who(reader):
+        (read_only,) = reader.row("SELECT @@global.read_only")
+        return {"mysql_pod": reader.mysql_pod, "server_id": reader.server_id, "read_only": bool(read_only)}
+
+    return read(who)
 
 
-TLS = tls_context()
+def read(question, prefer=None):
+    """Return question(reader), asked of the MySQL pod whose turn it is (or `prefer`), and of others if that fails.
 
-
-def query(sql, values=None):
-    """Run a query on one MySQL pod and return (rows, identity)."""
-    try:
-        connection = pymysql.connect(
-            host=settings.DB_HOST, port=settings.DB_PORT, user=settings.DB_USER, password=settings.DB_PASSWORD,
-            database=settings.DB_NAME, charset="utf8mb4", autocommit=True, ssl=TLS,
-            connect_timeout=2, read_timeout=2, write_timeout=2,
-        )
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SELECT @@hostname, @@server_id, @@global.read_only")
-            pod, server_id, read_only = cursor.fetchone()
-            cursor.execute(sql, values)
-            rows = cursor.fetchall()
-    except (pymysql.Error, OSError) as error:
-        log.error("%s:%s: %s", settings.DB_HOST, settings.DB_PORT, error)
-        raise Unavailable from error
-    return rows, {"mysql_pod": pod, "server_id": server_id, "read_only": bool(read_only)}
+    A read changes nothing, so it can be asked again. Raises Unavailable when none could answer, and what
+    `question` raises.
+    """
+    deadline = time.monotonic() + TRY_FOR
+    refusals = 0
+    while True:
+        reader = pool.lend(deadline, prefer)
+        try:
+            result = question(reader)
+        except (pymysql.Error, OSError) as error:
+            if is_cut(error):
+                pool.drop(reader)
+            else:
+                pool.give_back(reader)
+                refusals += 1
+            log_error(error, reader.mysql_pod)
+        except BaseException:
+            pool.give_back(reader)
+            raise
+        else:
+            pool.give_back(reader)
+            return result
+        prefer = None
+        if refusals == 3 or time.monotonic() > deadline:
+            raise Unavailable

@@ -29,3 +29,10 @@ def child_exit(server, worker):
     from prometheus_client import multiprocess
 
     multiprocess.mark_process_dead(worker.pid)
+
+
+def post_worker_init(worker):
+    """Open the connections to MySQL before the first request, without waiting for them."""
+    import database
+
+    database.pool.start()

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 import sys
 
 
@@ -25,3 +26,16 @@ POD_NAME = os.environ.get("POD_NAME") or socket.gethostname()
 READ_PORT = number("READ_PORT", 30001, 1, 65535)
 WRITE_PORT = number("WRITE_PORT", 30000, 1, 65535)
 MYSQL_SERVICE = os.environ.get("MYSQL_SERVICE") or "mysql"
+
+
+def tls_context():
+    """Return how connections are encrypted: with the server verified, certificate and name, if there is a CA file."""
+    if os.path.exists(DB_CA):
+        return ssl.create_default_context(cafile=DB_CA)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+TLS = tls_context()

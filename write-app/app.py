@@ -3,19 +3,28 @@
 import json
 import logging
 import sys
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
 
-from flask import Flask, jsonify, render_template, request
+from flask import Flask, render_template, request
 from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 
 import database
+import metrics
+import security
 import settings
 from validation import check_user
 
 logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 
+AWAY = "The primary database cannot take writes at the moment. Please send the same again in a few seconds."
+
 app = Flask(__name__, template_folder=".")
-app.config["MAX_CONTENT_LENGTH"] = 16 * 1024  # bytes
+app.config["MAX_CONTENT_LENGTH"] = 16 * 1024  # bytes; a registration needs less than one
+app.json.sort_keys = False
+app.json.ensure_ascii = False
+metrics.count_requests(app)
+app.before_request(security.refuse_other_sites)
+app.after_request(security.add_headers)
 
 
 @app.get("/")
@@ -27,47 +36,46 @@ def index():
 @app.post("/submit")
 def submit():
     """Register a user."""
-    name, email, errors = check_user(fields := read_fields())
+    fields = read_fields()
+    name, email, errors = check_user(fields)
     if errors:
-        return answer(422, fields, message="Please correct the marked fields.", errors=errors)
+        return answer(422, "Please correct the marked fields.", fields, errors=errors)
     try:
         user = database.add_user(name, email)
-    except database.Duplicate:
+    except database.Duplicate as duplicate:
         message = "This email address is registered already."
-        return answer(409, fields, message=message, errors={"email": message})
+        return answer(409, message, fields, errors={"email": message}, mysql_pod=duplicate.mysql_pod)
     except database.Unavailable:
-        return answer(503, fields, message=AWAY)
-    return answer(201, {}, message=f"{name} is registered.", **user)
+        return answer(503, AWAY, fields)
+    metrics.REGISTERED.labels(str(user["replicated"]).lower()).inc()
+    return answer(201, f"{name} is registered.", **user)
 
 
 @app.get("/healthz")
 def healthz():
     """Tell that this process answers."""
-    return answer(200)
+    return answer(200, "This process answers.")
 
 
 @app.get("/readyz")
 def readyz():
-    """Tell whether a registration would work now."""
+    """Tell whether a registration would be written now."""
     try:
-        ready = database.is_writable()
+        writable = database.is_writable()
     except database.Unavailable:
-        ready = False
-    return answer(200) if ready else answer(503, message=AWAY)
+        writable = False
+    return answer(200, "The primary takes writes.") if writable else answer(503, AWAY)
 
 
 @app.cli.command("init-db")
 def init_db():
-    """Wait for the primary and create the table. Can be run any number of times, and at the same time."""
+    """Wait for the primary and create the table. Can be run any number of times, by several pods at once."""
     database.init_db()
     print("The table users is there.")
 
 
-AWAY = "The primary database is away at the moment. Nothing was lost: please send it again in a few seconds."
-
-
 def read_fields():
-    """Return what the client sent, from JSON or a form. Raises 400 or 415."""
+    """Return what the client sent, as a mapping, from JSON or a form. Raises 400, 413 or 415."""
     body = request.get_data()
     if request.is_json:
         try:
@@ -81,41 +89,52 @@ def read_fields():
         try:
             unquote_to_bytes(body).decode()
         except ValueError:
-            raise BadRequest("The form is not in UTF-8.") from None
+            raise BadRequest("This form is not in UTF-8.") from None
         return request.form
-    raise UnsupportedMediaType("Please send JSON or a form.")
+    raise UnsupportedMediaType("Please send JSON (Content-Type: application/json) or a form.")
 
 
-def wants_page():
-    """Tell whether a browser asks, for a person, rather than a program."""
-    return not request.is_json and request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
-
-
-def answer(status, fields=None, message=None, **more):
-    """Return JSON, or for a form sent by a browser without JavaScript the page that shows the same."""
-    result = {"success": status < 400, **({"message": message} if message else {}), **more, "app_pod": settings.POD_NAME}
-    response = page(result, fields, status) if request.endpoint == "submit" and wants_page() else jsonify(result)
+def answer(status, message, fields=None, **more):
+    """Return JSON, or to a browser that sent the form without JavaScript the page that shows the same."""
+    result = {"success": status < 400, "message": message, **more, "app_pod": settings.POD_NAME}
+    wants_page = request.path == "/submit" and not request.is_json and prefers_html()
+    response = page(result, fields, status) if wants_page else app.json.response(result)
     response.status_code = status
     if status == 503:
         response.headers["Retry-After"] = "2"
     return response
 
 
+def prefers_html():
+    """Tell whether the client would rather have a page: browsers say so, curl and fetch do not."""
+    return request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
+
+
 def page(result=None, fields=None, status=200):
-    """Return the registration page, with the result of a submission if there is one."""
-    return app.make_response(
-        render_template(
-            "index.html",
-            result=result,
-            fields=fields or {},
-            status=status,
-            app_pod=settings.POD_NAME,
-            settings=settings,
-        )
+    """Return the registration page, with the result of a submission and the text typed if there is one."""
+    html = render_template(
+        "index.html",
+        result=result,
+        fields=fields or {},
+        status=status,
+        app_pod=settings.POD_NAME,
+        read_url=read_url(),
     )
+    return app.make_response((html, status))
+
+
+def read_url():
+    """Return the address of the reading page: the same host by which this one was reached, another port."""
+    host = urlsplit(f"//{request.host}").hostname or "localhost"
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.READ_PORT}/"
 
 
 @app.errorhandler(HTTPException)
 def http_error(error):
-    """Answer wrong requests with a sentence."""
-    return answer(error.code, message=error.description)
+    """Answer wrong requests, and our own mistakes, with a sentence."""
+    if error.code < 400:
+        return error
+    response = answer(error.code, error.description)
+    if error.code == 405:
+        response.allow.update(error.valid_methods)
+    return response

@@ -1,0 +1,156 @@
+"""Connections to whatever MySQL pods the Service mysql-read has.
+
+Kubernetes balances when a connection is opened, and picks the pod at random. To spread single requests and
+still be fast, each worker process keeps a few connections to every pod that it was given and lends them in
+turn: pod by pod, and of one pod the connection that rested longest. One thread opens a new one twice a second
+and retires old ones, so that pods that join or leave mysql-read are noticed within seconds, and no request
+waits for a connection to be opened.
+"""
+
+import itertools
+import socket
+import threading
+import time
+from collections import deque
+
+import pymysql
+
+import metrics
+import settings
+from errors import Unavailable, log_error
+
+CONNECT_TIMEOUT = 1.0  # seconds
+READ_TIMEOUT = 1.5  # seconds; the queries take milliseconds
+OPEN_EVERY = 0.5  # seconds
+PER_POD = 4  # connections kept to each MySQL pod
+MAX_AGE = 10.0  # seconds; a pod that left mysql-read gets no reads after that
+
+
+class Reader:
+    """A connection, and what is known of the server at its other end. Raises pymysql.Error or OSError."""
+
+    def __init__(self, host, read_timeout=READ_TIMEOUT):
+        sock = socket.create_connection((host, settings.DB_PORT), CONNECT_TIMEOUT)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.address = sock.getpeername()[0]
+        self.connection = pymysql.connect(
+            host=host,
+            user=settings.DB_USER,
+            password=settings.DB_PASSWORD,
+            database=settings.DB_NAME,
+            charset="utf8mb4",
+            autocommit=True,
+            ssl=settings.TLS,
+            read_timeout=read_timeout,
+            write_timeout=read_timeout,
+            defer_connect=True,
+        )
+        self.connection.connect(sock)
+        self.opened = time.monotonic()
+        self.mysql_pod, self.server_id = self.row("SELECT @@hostname, @@server_id")
+
+    def row(self, sql, values=None):
+        """Return the first row of a query, as a tuple."""
+        with self.connection.cursor() as cursor:
+            cursor.execute(sql, values)
+            return cursor.fetchone()
+
+    def close(self):
+        """Close the connection, also a broken one."""
+        if self.connection.open:
+            self.connection.close()
+
+
+class Pool:
+    """Lends Readers, to one MySQL pod after the other."""
+
+    def __init__(self):
+        self.changed = threading.Condition()
+        self.idle = {}  # MySQL pod: the connections that nobody uses, the one that rested longest first
+        self.turn = {}  # MySQL pod: the number of its last turn
+        self.turns = itertools.count(1)
+        self.lent = 0  # connections in use
+        self.waiting = 0  # threads that wait for one
+        self.failures = 0  # connections that could not be opened
+        self.thread = None
+
+    def start(self):
+        """Open connections from now on, in the background. Does nothing the second time."""
+        with self.changed:
+            if self.thread is None:
+                self.thread = threading.Thread(target=self.refresh, name="refresh", daemon=True)
+                self.thread.start()
+
+    def refresh(self):
+        """Open connections for ever: at first as many as two pods get, then one at a time."""
+        for number in itertools.count():
+            try:
+                reader = Reader(settings.DB_HOST)
+            except (pymysql.Error, OSError) as error:
+                log_error(error, settings.DB_HOST)
+                with self.changed:
+                    self.failures += 1
+                    self.changed.notify_all()
+                    urgent = self.waiting
+                time.sleep(OPEN_EVERY / 5 if urgent else OPEN_EVERY)
+            else:
+                self.add(reader)
+                if number >= 2 * PER_POD:
+                    time.sleep(OPEN_EVERY)
+
+    def add(self, reader):
+        """Take in a new connection, and retire those that it replaces."""
+        with self.changed:
+            self.put(reader)
+            too_old = time.monotonic() - MAX_AGE
+            for pod in list(self.idle):
+                readers = self.idle[pod]
+                for old in sorted(readers, key=lambda each: each.opened)[: max(0, len(readers) - PER_POD)]:
+                    readers.remove(old)
+                    old.close()
+                for old in [each for each in readers if each.opened < too_old]:
+                    readers.remove(old)
+                    old.close()
+                metrics.CONNECTIONS.labels(pod).set(len(readers))
+
+    def put(self, reader):
+        """Make a connection free to be lent. To be called with the lock held."""
+        self.idle.setdefault(reader.mysql_pod, deque()).append(reader)
+        self.changed.notify()
+
+    def lend(self, deadline, prefer=None):
+        """Return a connection: to the pod `prefer` if that has a free one, or else to the pod whose turn it is.
+
+        Waits for one until `deadline` (of time.monotonic), or shorter when there is none and none can be opened.
+        Raises Unavailable.
+        """
+        self.start()
+        with self.changed:
+            failures = self.failures
+            self.waiting += 1
+            try:
+                while not (pods := [pod for pod, readers in self.idle.items() if readers]):
+                    remaining = deadline - time.monotonic()
+                    if remaining <= 0 or (self.lent == 0 and self.failures - failures >= 3):
+                        raise Unavailable
+                    self.changed.wait(remaining)
+            finally:
+                self.waiting -= 1
+            pod = prefer if prefer in pods else min(pods, key=lambda each: self.turn.get(each, 0))
+            self.turn[pod] = next(self.turns)
+            self.lent += 1
+            return self.idle[pod].popleft()
+
+    def give_back(self, reader):
+        """Take back a connection that works."""
+        with self.changed:
+            self.lent -= 1
+            self.put(reader)
+
+    def drop(self, reader):
+        """Close a connection that was cut or did not answer, and the free ones to the same pod: it may be dead."""
+        with self.changed:
+            self.lent -= 1
+            for each in (reader, *self.idle.pop(reader.mysql_pod, ())):
+                each.close()
+            self.changed.notify_all()
