@@ -26,3 +26,49 @@ lint: ## Check the style of Python, shell scripts and Dockerfiles
 	@demo/python-env .venv requirements-dev.txt
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+
+##@ Cluster: CONTEXT=name and NAMESPACE=name choose another than kubectl's current one
+
+export KUBECTL := kubectl$(if $(CONTEXT), --context=$(CONTEXT))$(if $(NAMESPACE), --namespace=$(NAMESPACE))
+DEMO := -l app.kubernetes.io/part-of=mysql-replication-demo
+
+.PHONY: build load deploy status verify dns scale undeploy clean e2e
+build: ## Build the two images with docker, podman or buildah
+	@scripts/build
+
+load: ## Bring the images to the nodes; INTO=kind, minikube, k3d or containerd if the context does not say
+	@scripts/load $(INTO)
+
+deploy: ## kubectl apply -f kubernetes/, wait until it is ready, print the two addresses
+	@scripts/deploy
+
+status: ## Show the demo's pods, Services, claims and what is wrong
+	@scripts/where >/dev/null
+	$(KUBECTL) get statefulset,deployment,pod,service,persistentvolumeclaim $(DEMO) -o wide
+	$(KUBECTL) get events --field-selector type=Warning --sort-by=.lastTimestamp
+
+verify: ## Show who follows whom, and that a row written on the primary is on every pod
+	@scripts/verify
+
+dns: ## What do mysql, mysql-0.mysql and mysql-read resolve to? IMAGE=busybox:1.28 asks with another busybox
+	@scripts/dns
+
+scale: ## N=3 runs three MySQL pods
+	@scripts/where >/dev/null
+	@case "$(N)" in [1-9]|10) ;; *) echo "Say how many MySQL pods, from 1 to 10: make scale N=3" >&2; exit 1 ;; esac
+	$(KUBECTL) scale statefulset mysql --replicas=$(N)
+	$(KUBECTL) rollout status statefulset/mysql --timeout=300s
+
+undeploy: ## Delete everything but the volumes: a later deploy has the same data
+	@scripts/where >/dev/null
+	$(KUBECTL) delete statefulset,deployment,cronjob,job,service,configmap,secret,networkpolicy,poddisruptionbudget $(DEMO)
+	$(KUBECTL) wait --for=delete pod $(DEMO) --timeout=120s
+
+clean: ## Delete everything, volumes and backups too; asks first, YES=1 does not
+	@namespace=$$(scripts/where) && [ -n "$(YES)" ] || { printf 'Delete the demo and all its data? [y/N] '; read -r answer && [ "$$answer" = y ]; } || { echo "Nothing deleted."; exit 1; }
+	@$(MAKE) --no-print-directory undeploy
+	$(KUBECTL) delete persistentvolumeclaim $(DEMO)
+
+e2e: ## Run the tests on the cluster, in a namespace of their own
+	@demo/python-env .venv requirements-dev.txt
+	@.venv/bin/python -m pytest tests/e2e --timeout=600
