@@ -87,7 +87,7 @@ async function askPod() {
     count(name);
     addToStrip(`p${ordinal(name) % 6}`, ordinal(name), name);
     byId("app-pod").textContent = app;
-    for (const arrow of document.querySelectorAll(".serving")) arrow.classList.toggle("hit", arrow.dataset.pod === name);
+    for (const drawn of document.querySelectorAll(".topology [data-pod]")) drawn.classList.toggle("hit", drawn.dataset.pod === name);
   } catch {
     addToStrip("none", "×", "no answer");
   }
@@ -107,10 +107,14 @@ startAsking();
 
 let updating = true;
 let shown = "";
+// A pod that goes is drawn as gone for a minute; then it was scaled away.
+const seen = { pods: 1, at: 0 };
 
 async function update() {
+  const pods = document.querySelectorAll(".topology [data-pod]:not([data-gone])").length;
+  if (pods >= seen.pods || performance.now() - seen.at > 60000) Object.assign(seen, { pods, at: performance.now() });
   try {
-    const text = await (await ask("/live")).text();
+    const text = await (await ask(`/live?pods=${seen.pods}`)).text();
     byId("lost").hidden = true;
     if (text === shown) return;
     shown = text;
@@ -121,14 +125,12 @@ async function update() {
 }
 
 const startUpdating = repeat(update, () => 1000, () => updating);
-if (byId("live")) {
-  byId("pause").addEventListener("click", () => {
-    updating = !updating;
-    byId("pause").textContent = updating ? "Pause updates" : "Go on";
-    startUpdating();
-  });
+byId("pause").addEventListener("click", () => {
+  updating = !updating;
+  byId("pause").textContent = updating ? "Pause updates" : "Go on";
   startUpdating();
-}
+});
+startUpdating();
 
 // --- Pages of users ---
 
