@@ -45,7 +45,7 @@ def index():
 
 @app.get("/live")
 def live():
-    """Return the part of the page that changes by itself. pods=N: the page has seen N; those that are gone are drawn."""
+    """Return the part of the page that changes by itself. pods=N: it has seen N; those that are gone are drawn."""
     return render_template(
         "live.html", topology=topology.look(), names=names.table(), seen=request.args.get("pods", 1, type=int)
     )

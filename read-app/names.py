@@ -16,7 +16,7 @@ def mysql_pods():
 
     It publishes pods that are not ready, too. Raises dns.exception.DNSException.
     """
-    answer = look_up(settings.MYSQL_SERVICE, "SRV")
+    answer = look_up(f"_mysql._tcp.{settings.MYSQL_SERVICE}", "SRV")
     pods = {record.target.labels[0].decode() for record in answer}
     return sorted(pods, key=lambda pod: (len(pod), pod))
 
