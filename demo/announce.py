@@ -18,6 +18,7 @@ LOWEST_SPACE = 64 << 20  # bytes, less than MySQL needs for one new file
 
 
 def main(folder, manifests, replicas):
+    """Wait, tell, and stay."""
     pods = Manifests(manifests, int(replicas)).pods
     started = time.monotonic()
     told = started
@@ -30,7 +31,8 @@ def main(folder, manifests, replicas):
         time.sleep(0.2)
     write, read = (f"http://localhost:{os.environ[name]}" for name in ("WRITE_PORT", "READ_PORT"))
     exec_ = f"demo/exec{'' if folder == '.demo' else f' --folder {folder}'}"
-    print(f"""
+    print(
+        f"""
 Everything is up after {time.monotonic() - started:.0f} s.
 
   register a user    {write}
@@ -46,7 +48,9 @@ To try, in another terminal:
       one server dies and comes back, the pages go on
 
 Ctrl-C stops all of it and keeps the data, make demo-clean deletes the data.
-""", flush=True)
+""",
+        flush=True,
+    )
     signal.pause()
 
 

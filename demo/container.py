@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# A container has a host name, mounts and process numbers of its own. If the process that waits for it is killed, so is it.
+# A container has a host name, mounts and process numbers of its own. If what waits for it is killed, so is it.
 ISOLATED = ["unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child"]
 
 
@@ -44,5 +44,9 @@ def first_process(pid):
 
 def environment(extra):
     """A container's environment: nothing of this machine's, except where programs are found."""
-    return {"PATH": f"{Path(os.environ['VIRTUAL_ENV']) / 'bin'}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-            "LANG": "C.UTF-8", "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"} | extra
+    return {
+        "PATH": f"{os.environ['VIRTUAL_ENV']}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "LANG": "C.UTF-8",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    } | extra

@@ -33,6 +33,7 @@ LONGEST_PAUSE = 5  # seconds between two starts of a container that keeps ending
 
 
 def say(text):
+    """Print a line into the pod's log."""
     print(f"kubelet: {text}", flush=True)
 
 
@@ -89,14 +90,16 @@ class Kubelet:
         return not self.pod.follows or is_ready(self.manifests.pod(self.pod.follows))
 
     def stop_when(self, stopped):
+        """End the pod when the file `stopped` appears, or when all of the demo ends."""
         while not stopped.exists() and not self.ending:
             time.sleep(0.2)
         self.exists = False
         self.terminate()
 
     def make_volumes(self):
+        """Make the pod's volumes, and the folder of its claim if it is not there yet."""
         shutil.rmtree(self.volumes, ignore_errors=True)
-        for name in self.pod.claims:
+        if self.pod.claims:
             data = self.folder / "data" / self.pod.name
             data.mkdir(parents=True, exist_ok=True)
             os.chown(data, self.uid, self.uid)
@@ -122,6 +125,7 @@ class Kubelet:
         self.run_container(self.pod.spec["containers"][0], until=lambda status: False)
 
     def run_container(self, spec, until):
+        """Run a container again and again, until its status is what `until` wants or the pod is to end."""
         pause = 0
         while self.exists:
             started = time.monotonic()
@@ -151,13 +155,17 @@ class Kubelet:
                 "WRITE_PORT": os.environ["WRITE_PORT"],
                 "READ_PORT": os.environ["READ_PORT"],
                 # Every pod of a cluster has a network of its own; here they share one.
-                "GUNICORN_CMD_ARGS": f"--bind={self.pod.address}:{spec['ports'][0]['containerPort']}" if "ports" in spec else "",
+                "GUNICORN_CMD_ARGS": f"--bind={self.pod.address}:{spec['ports'][0]['containerPort']}"
+                if "ports" in spec
+                else "",
             }
             command = containers.in_tree(self.pod.name, self.uid, spec.get("command") or image_command(source))
             return {"args": [*containers.ISOLATED, *command], "cwd": source, "env": containers.environment(environment)}
         self.bind_mysqld()
         mounts = {
-            self.folder / "data" / self.pod.name if mount["name"] in self.pod.claims else self.volumes / mount["name"]: mount["mountPath"]
+            self.folder / "data" / self.pod.name
+            if mount["name"] in self.pod.claims
+            else self.volumes / mount["name"]: mount["mountPath"]
             for mount in spec["volumeMounts"]
         }
         command = containers.in_image(self.pod.name, self.uid, mounts, spec["command"])
@@ -168,7 +176,7 @@ class Kubelet:
         (self.volumes / "config" / "demo.cnf").write_text(f"[mysqld]\nbind_address = {self.pod.address}\n")
 
     def terminate(self):
-        """SIGTERM to the container's first process, SIGKILL when the grace period is over (shorter when all of it ends)."""
+        """SIGTERM to the container's first process, SIGKILL when the grace period is over."""
         process = self.process
         if process and process.poll() is None:
             send(containers.first_process(process.pid), signal.SIGTERM)
@@ -182,7 +190,8 @@ class Kubelet:
     def probe(self, spec, process):
         """Run the container's probes as long as it runs: they set `ready`, and end a container that does not live."""
         startup, readiness, liveness = (
-            Probe(spec[f"{kind}Probe"]) if f"{kind}Probe" in spec else None for kind in ("startup", "readiness", "liveness")
+            Probe(spec[f"{kind}Probe"]) if f"{kind}Probe" in spec else None
+            for kind in ("startup", "readiness", "liveness")
         )
         (STATE / "pids").mkdir(exist_ok=True)
         pid_file = STATE / "pids" / self.pod.name
@@ -243,6 +252,7 @@ def is_ready(pod):
 
 
 def main(folder, manifests, replicas, name):
+    """Keep the pod `name` and tell whoever asks whether it is ready."""
     kubelet = Kubelet(folder, Manifests(manifests, int(replicas)), name)
 
     class Agent(socketserver.BaseRequestHandler):

@@ -43,7 +43,9 @@ class Manifests:
     """All objects of the three files in `folder`; `replicas` overrides the StatefulSet's number of pods."""
 
     def __init__(self, folder, replicas=None):
-        self.objects = [item for file in FILES for item in yaml.safe_load_all((Path(folder) / file).read_text()) if item]
+        self.objects = [
+            item for file in FILES for item in yaml.safe_load_all((Path(folder) / file).read_text()) if item
+        ]
         self.pods = []
         for item in self.objects:
             if item["kind"] in ("StatefulSet", "Deployment"):

@@ -41,7 +41,8 @@ def configuration(manifests, node_ports):
             port = node_ports.get(service.name, service.node_port)
             lines.append(f"    bind 127.0.0.1:{port} namespace machine")
         lines += [
-            f"    server {pod.name} {pod.address}:{service.target_port} agent-addr {pod.address}" for pod in service.pods
+            f"    server {pod.name} {pod.address}:{service.target_port} agent-addr {pod.address}"
+            for pod in service.pods
         ]
     return "\n".join(lines) + "\n"
 
@@ -55,7 +56,7 @@ def main(manifests, replicas):
     command = ["haproxy", "-q", "-f", "/proxy/haproxy.cfg"]
     container = in_image("proxy", 0, {folder: "/proxy", "/run/netns": "/run/netns"}, command)
     # Not with process numbers of its own: HAProxy does not handle SIGTERM, and a first process would ignore it.
-    os.execvpe("unshare", ["unshare", "--uts", "--mount", *container], environment({}))
+    os.execvpe("unshare", ["unshare", "--uts", "--mount", *container], environment({}))  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def main():
+    """Check what must be true, then run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=PROJECT / ".demo", help="where the data is kept (.demo)")
     parser.add_argument("--manifests", type=Path, default=PROJECT / "kubernetes", help="the YAML files (kubernetes)")
@@ -63,6 +64,7 @@ def main():
 
 
 def fail(sentence):
+    """End with status 1 and a sentence."""
     sys.exit(f"make demo: {sentence}")
 
 
@@ -77,7 +79,7 @@ def number(name, lowest, highest, default=0):
 
 def lock_folder(folder):
     """The open file pid, locked; one demo runs in one folder."""
-    lock = open(folder / "pid", "a+")
+    lock = open(folder / "pid", "a+")  # noqa: SIM115 - it stays open, and so locked, until the end
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -86,6 +88,7 @@ def lock_folder(folder):
 
 
 def check_rights():
+    """Fail unless this is Linux and root."""
     if sys.platform != "linux":
         fail("it needs Linux. Elsewhere, run the demo on kind, minikube or another Kubernetes: see README.md.")
     if os.geteuid() != 0:
@@ -93,14 +96,17 @@ def check_rights():
 
 
 def check_ports(ports):
+    """Fail if another program listens on one of the ports."""
     for port in ports:
         with socket.socket() as test:
             test.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 test.bind(("127.0.0.1", port))
             except OSError:
-                fail(f"port {port} is in use. Stop the program that has it, or choose others: "
-                     "make demo WRITE_PORT=31000 READ_PORT=31001")
+                fail(
+                    f"port {port} is in use. Stop the program that has it, or choose others: "
+                    "make demo WRITE_PORT=31000 READ_PORT=31001"
+                )
 
 
 def check_space(folder, needed, what):
@@ -121,15 +127,19 @@ def mysql_root():
         return Path("/")
     if not MYSQL_ROOT.exists():
         if not shutil.which("apt-get"):
-            fail("install MySQL 8.4 or newer (mysqld and mysql) and HAProxy; it can download them only on Debian and Ubuntu.")
+            fail(
+                "install MySQL 8.4 or newer (mysqld, mysql) and HAProxy; only on Debian and Ubuntu can it download them."
+            )
         MYSQL_ROOT.parent.mkdir(exist_ok=True)
         check_space(MYSQL_ROOT.parent, SPACE_TO_DOWNLOAD, "MySQL")
         command = [HERE / "mysql-root", MYSQL_ROOT, "mysql-server-core", "mysql-client-core", "haproxy"]
         if status := subprocess.run(command, cwd=PROJECT).returncode:
             if status < 0 or status == 130:
                 sys.exit(130)
-            fail("MySQL could not be downloaded, see above: is the network there, and space on the disk "
-                 f"({shutil.disk_usage(PROJECT).free >> 20} MB are free)? Nothing was left behind; run it again.")
+            fail(
+                "MySQL could not be downloaded, see above: is the network there, and space on the disk "
+                f"({shutil.disk_usage(PROJECT).free >> 20} MB are free)? Nothing was left behind; run it again."
+            )
     return MYSQL_ROOT
 
 
@@ -141,8 +151,10 @@ def run(arguments, root, replicas, lock):
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # if make is killed, this ends as well
     # The first process of a process namespace must be a new one, so this one waits for it.
     if LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID) != 0:
-        fail(f"this machine does not allow namespaces ({os.strerror(ctypes.get_errno())}). "
-             "In a container, it needs to be privileged.")
+        fail(
+            f"this machine does not allow namespaces ({os.strerror(ctypes.get_errno())}). "
+            "In a container, it needs to be privileged."
+        )
     child = os.fork()
     if child == 0:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -199,6 +211,7 @@ def prepare_namespaces(root):
 def supervise(arguments, replicas):
     """Run all parts with honcho until one ends or SIGTERM comes; the exit status."""
     import honcho.manager
+
     from manifests import Manifests
 
     manifests = Manifests(arguments.manifests, replicas)

@@ -41,7 +41,11 @@ class Demo:
 
     def wait_until_up(self):
         """Wait until both pages answer; say what the demo printed if it ends before."""
-        wait_until(lambda: self.process.poll() is not None or "Everything is up" in self.log.read_text(), SECONDS_TO_START, self.tail)
+        wait_until(
+            lambda: self.process.poll() is not None or "Everything is up" in self.log.read_text(),
+            SECONDS_TO_START,
+            self.tail,
+        )
         assert self.process.poll() is None, self.tail()
         return self
 
@@ -61,7 +65,10 @@ class Demo:
     def exec(self, pod, *command, check=True):
         """Run a command in a pod ("mysql-1", "read-app-0"), like kubectl exec; what it printed."""
         result = subprocess.run(
-            [PROJECT / "demo" / "exec", "--folder", self.folder, pod, *command], capture_output=True, text=True, timeout=60
+            [PROJECT / "demo" / "exec", "--folder", self.folder, pod, *command],
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         if check and result.returncode:
             raise AssertionError(f"{command} in {pod} ended with {result.returncode}: {result.stderr}{result.stdout}")
@@ -102,7 +109,9 @@ class Demo:
 
     def wait_until_ready(self, server, seconds=90):
         """Wait until server N serves reads."""
-        wait_until(lambda: self.is_ready(server), seconds, lambda: f"mysql-{server} did not become ready: {self._try(server)}")
+        wait_until(
+            lambda: self.is_ready(server), seconds, lambda: f"mysql-{server} did not become ready: {self._try(server)}"
+        )
 
     def _try(self, server):
         command = [PROJECT / "demo" / "exec", "--folder", self.folder, f"mysql-{server}", "bash", "-c"]
@@ -112,7 +121,7 @@ class Demo:
 
 
 def wait_until(condition, seconds, message):
-    """Ask `condition` until it is true and return its value; after `seconds` fail with `message` (or what it returns)."""
+    """Ask `condition` until it is true and return its value; after `seconds` fail with `message` (or its result)."""
     end = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > end:

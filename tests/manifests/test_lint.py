@@ -1,0 +1,75 @@
+"""Shell scripts, the ConfigMaps' too, pass shellcheck; Dockerfiles pass hadolint; Python passes ruff."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+
+
+def check(*command):
+    result = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def tracked(*patterns):
+    """Files of the repository, also those that are not committed yet."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
+    listed = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
+    names = (
+        listed.stdout.split()
+        if listed.returncode == 0
+        else [str(path.relative_to(PROJECT)) for path in PROJECT.rglob("*")]
+    )
+    return [
+        PROJECT / name
+        for name in names
+        if (PROJECT / name).is_file() and not name.startswith((".venv", ".cache", ".demo"))
+    ]
+
+
+def is_shell(file):
+    with file.open("rb") as opened:
+        first = opened.readline()
+    return first.startswith(b"#!") and first.split()[-1].endswith(b"sh")
+
+
+def config_map_scripts():
+    for file in sorted((PROJECT / "kubernetes").glob("*.yaml")):
+        for item in yaml.safe_load_all(file.read_text()):
+            if item and item["kind"] == "ConfigMap":
+                yield from (
+                    (f"{item['metadata']['name']}-{key}", text)
+                    for key, text in item["data"].items()
+                    if key.endswith(".sh")
+                )
+
+
+@pytest.mark.parametrize(
+    "file", [pytest.param(file, id=str(file.relative_to(PROJECT))) for file in tracked() if is_shell(file)]
+)
+def test_shell_scripts(file):
+    check(BIN / "shellcheck", file)
+
+
+def test_config_map_scripts(tmp_path):
+    scripts = dict(config_map_scripts())
+    assert len(scripts) >= 4
+    for name, text in scripts.items():
+        # Where common.sh is in the pod is not where it is here.
+        (tmp_path / name).write_text(text.replace(". /scripts/", f". {tmp_path}/mysql-"))
+    check(BIN / "shellcheck", "--external-sources", *(tmp_path / name for name in scripts))
+
+
+@pytest.mark.parametrize("app", ["write-app", "read-app"])
+def test_dockerfiles(app):
+    check(BIN / "hadolint", f"{app}/Dockerfile")
+
+
+@pytest.mark.parametrize("command", [("check",), ("format", "--check")])
+def test_python(command):
+    check(BIN / "ruff", *command, ".")
