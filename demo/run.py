@@ -31,9 +31,10 @@ MYSQL_ROOT = PROJECT / ".cache" / "mysql-root"
 OLDEST_MYSQL = (8, 4)
 SPACE_TO_DOWNLOAD, SPACE_FOR_A_SERVER = 1000, 300  # MB
 
-# From linux/sched.h and linux/prctl.h; Python has them from 3.12 on.
+# From linux/sched.h and linux/prctl.h.
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 PR_SET_PDEATHSIG = 1
+SIOCSIFFLAGS, SIOCSIFADDR, IFF_UP, IFF_RUNNING = 0x8914, 0x8916, 0x1, 0x40  # linux/sockios.h and linux/if.h
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -127,9 +128,7 @@ def mysql_root():
         return Path("/")
     if not MYSQL_ROOT.exists():
         if not shutil.which("apt-get"):
-            fail(
-                "install MySQL 8.4 or newer (mysqld, mysql) and HAProxy; only on Debian and Ubuntu can it download them."
-            )
+            fail("install MySQL 8.4 or newer (mysqld, mysql) and HAProxy; only Debian and Ubuntu can download them.")
         MYSQL_ROOT.parent.mkdir(exist_ok=True)
         check_space(MYSQL_ROOT.parent, SPACE_TO_DOWNLOAD, "MySQL")
         command = [HERE / "mysql-root", MYSQL_ROOT, "mysql-server-core", "mysql-client-core", "haproxy"]
@@ -198,8 +197,11 @@ def prepare_namespaces(root):
     Path("/run/netns/machine").touch()
     mount("--bind", "/proc/self/ns/net", "/run/netns/machine")
     LIBC.unshare(CLONE_NEWNET)
-    with socket.socket() as any_socket:  # ip link set lo up
-        fcntl.ioctl(any_socket, 0x8914, struct.pack("16sh14x", b"lo", 0x1 | 0x40))
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", IFF_UP | IFF_RUNNING))
+        # A second address: without any but 127.0.0.1, getaddrinfo(AI_ADDRCONFIG) takes the machine for unconnected.
+        address = struct.pack("16shH4s8x", b"lo:1", socket.AF_INET, 0, socket.inet_aton("127.0.1.0"))
+        fcntl.ioctl(any_socket, SIOCSIFADDR, address)
     # Names are looked up as in a pod. Files on top of /etc, because resolv.conf may be a link to nowhere.
     mount("-t", "overlay", "-o", "lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work", "overlay", "/etc")
     Path("/etc/resolv.conf").unlink(missing_ok=True)

@@ -24,10 +24,8 @@ class Demo:
     or subprocess.CalledProcessError with what a command printed.
     """
 
-    def __init__(self, manifests=PROJECT / "kubernetes", replicas=None):
-        cache = PROJECT / ".cache"
-        cache.mkdir(exist_ok=True)
-        self.folder = Path(tempfile.mkdtemp(prefix="test-demo-", dir=cache))
+    def __init__(self, manifests=PROJECT / "kubernetes", replicas=None, folder=None):
+        self.folder = folder or new_folder()
         write_port, read_port = free_ports(2)
         self.write_url, self.read_url = f"http://127.0.0.1:{write_port}", f"http://127.0.0.1:{read_port}"
         self.log = self.folder / "log"
@@ -128,6 +126,13 @@ def wait_until(condition, seconds, message):
             raise AssertionError(f"after {seconds} s: {message() if callable(message) else message}")
         time.sleep(0.1)
     return value
+
+
+def new_folder():
+    """An empty folder for the data of a demo."""
+    cache = PROJECT / ".cache"
+    cache.mkdir(exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix="test-demo-", dir=cache))
 
 
 def free_ports(count):
