@@ -58,7 +58,9 @@ def advice(error, host):
     if isinstance(error, ConnectionRefusedError):
         return f"{where} refuses connections: no MySQL pod is ready there. See: kubectl describe pods"
     if isinstance(error, OSError) or code in (CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST):
-        return f"{where} does not answer or cut the connection. Is the pod up, and does a NetworkPolicy let this pod in?"
+        return (
+            f"{where} does not answer or cut the connection. Is the pod up, and does a NetworkPolicy let this pod in?"
+        )
     if code in (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR, ER.TABLEACCESS_DENIED_ERROR):
         return (
             f"{where} denies {settings.DB_USER} access to {settings.DB_NAME}. Is DB_PASSWORD the one in the Secret? "

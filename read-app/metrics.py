@@ -7,13 +7,17 @@ from flask import Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 
+OWN = CollectorRegistry()
 REQUESTS = Histogram(
     "http_request_duration_seconds",
     "Time to answer a request.",
     ["method", "endpoint", "status"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+    registry=OWN,
 )
-CONNECTIONS = Gauge("db_pool_connections", "Free connections to a MySQL pod.", ["mysql_pod"], multiprocess_mode="livesum")
+CONNECTIONS = Gauge(
+    "db_pool_connections", "Free connections to a MySQL pod.", ["mysql_pod"], multiprocess_mode="livesum", registry=OWN
+)
 
 
 def count_requests(app, look):
@@ -53,7 +57,9 @@ class Topology:
     def collect(self):
         """Yield one gauge for each figure, with a value for each MySQL pod that has it."""
         gauges = {
-            "ready": GaugeMetricFamily("mysql_ready", "1: it answers, and its replication is healthy.", labels=["mysql_pod"]),
+            "ready": GaugeMetricFamily(
+                "mysql_ready", "1: it answers, and its replication is healthy.", labels=["mysql_pod"]
+            ),
             "read_only": GaugeMetricFamily("mysql_read_only", "1: it takes no writes.", labels=["mysql_pod"]),
             "receiver": GaugeMetricFamily("mysql_replica_receiver_running", "1: it receives.", labels=["mysql_pod"]),
             "applier": GaugeMetricFamily("mysql_replica_applier_running", "1: it applies.", labels=["mysql_pod"]),

@@ -1,4 +1,4 @@
-"""What the environment says, checked once: a wrong setting stops the app with a sentence, not with a traceback later."""
+"""What the environment says, checked once: a wrong setting stops the app with a sentence."""
 
 import os
 import socket
@@ -10,7 +10,9 @@ def number(name, default, low, high):
     """Return environment variable `name` as a whole number from `low` to `high`; stop the app if it is none."""
     text = os.environ.get(name) or str(default)
     if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        sys.exit(f"{name} is {text!r}, but it must be a number from {low} to {high}. Correct it in the Deployment's env.")
+        sys.exit(
+            f"{name} is {text!r}, but it must be a number from {low} to {high}. Correct it in the Deployment's env."
+        )
     return int(text)
 
 
@@ -31,7 +33,10 @@ MYSQL_SERVICE = os.environ.get("MYSQL_SERVICE") or "mysql"
 def tls_context():
     """Return how connections are encrypted: with the server verified, certificate and name, if there is a CA file."""
     if os.path.exists(DB_CA):
-        return ssl.create_default_context(cafile=DB_CA)
+        try:
+            return ssl.create_default_context(cafile=DB_CA)
+        except OSError as error:
+            sys.exit(f"{DB_CA} (DB_CA) is no readable file of certificates in PEM format: {error.strerror or error}")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

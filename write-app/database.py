@@ -6,7 +6,6 @@ can be registered once only.
 """
 
 import logging
-import os
 import select
 import socket
 import ssl
@@ -18,6 +17,7 @@ from pymysql.constants import CR, ER
 from sqlalchemy import event, exc
 from sqlalchemy.pool import QueuePool
 
+import metrics
 import settings
 
 log = logging.getLogger("write-app")
@@ -136,6 +136,7 @@ def primary():
         connection = pool.connect()
     except (pymysql.Error, exc.SQLAlchemyError, OSError) as error:
         raise unavailable(error) from error
+    metrics.IN_USE.inc()
     try:
         yield connection
     except (pymysql.Error, OSError) as error:
@@ -144,6 +145,7 @@ def primary():
         raise unavailable(error) from error
     finally:
         connection.close()
+        metrics.IN_USE.dec()
 
 
 def connect():
@@ -158,7 +160,7 @@ def connect():
         database=settings.DB_NAME,
         charset="utf8mb4",
         autocommit=True,
-        ssl=TLS,
+        ssl=settings.TLS,
         read_timeout=READ_TIMEOUT,
         write_timeout=READ_TIMEOUT,
         defer_connect=True,
@@ -167,17 +169,6 @@ def connect():
     return connection
 
 
-def tls_context():
-    """Return how connections are encrypted: with the server verified, certificate and name, if there is a CA file."""
-    if os.path.exists(settings.DB_CA):
-        return ssl.create_default_context(cafile=settings.DB_CA)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-TLS = tls_context()
 # use_lifo: a lone visitor's writes use one connection, and few are kept busy. No reset: everything is autocommitted.
 pool = QueuePool(
     connect, pool_size=POOL_SIZE, max_overflow=0, timeout=POOL_TIMEOUT, use_lifo=True, reset_on_return=None
@@ -188,6 +179,15 @@ pool = QueuePool(
 def first_look(connection, record):
     """Remember with each new connection who answers it, and the state of semi-sync before its first commit."""
     record.info["mysql_pod"], record.info["semi_sync"] = query(connection, FIRST_LOOK)
+    record.info["counted"] = True
+    metrics.OPEN.inc()
+
+
+@event.listens_for(pool, "close")
+def closed(connection, record):
+    """Count an open connection less."""
+    if record.info.pop("counted", False):
+        metrics.OPEN.dec()
 
 
 @event.listens_for(pool, "checkout")
@@ -235,7 +235,9 @@ def advice(error):
     if isinstance(error, exc.TimeoutError):
         return f"All {POOL_SIZE} connections to {where} are busy: the primary is slow, or waits for its replica."
     if isinstance(error, OSError) or code in (CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST):
-        return f"{where} does not answer or cut the connection. Is the pod up, and does a NetworkPolicy let this pod in?"
+        return (
+            f"{where} does not answer or cut the connection. Is the pod up, and does a NetworkPolicy let this pod in?"
+        )
     if code in (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR, ER.TABLEACCESS_DENIED_ERROR):
         return (
             f"{where} denies {settings.DB_USER} access to {settings.DB_NAME}. Is DB_PASSWORD the one in the Secret? "

@@ -6,21 +6,27 @@ import time
 from flask import Response, g, request
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
-    REGISTRY,
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     generate_latest,
     multiprocess,
 )
 
+OWN = CollectorRegistry()
 REQUESTS = Histogram(
     "http_request_duration_seconds",
     "Time to answer a request.",
     ["method", "endpoint", "status"],
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+    registry=OWN,
 )
-REGISTERED = Counter("users_registered", "Users written to the primary.", ["replicated"])
+REGISTERED = Counter("users_registered", "Users written to the primary.", ["replicated"], registry=OWN)
+OPEN = Gauge("db_pool_connections_open", "Connections to the primary.", multiprocess_mode="livesum", registry=OWN)
+IN_USE = Gauge(
+    "db_pool_connections_in_use", "Connections in use by requests.", multiprocess_mode="livesum", registry=OWN
+)
 
 
 def count_requests(app):
@@ -41,7 +47,7 @@ def count_requests(app):
     @app.get("/metrics")
     def metrics():
         """Return the figures of all worker processes, in Prometheus's text format."""
-        registry = REGISTRY
+        registry = OWN
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)
