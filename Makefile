@@ -20,7 +20,7 @@ demo-clean: ## Delete the demo's data and the MySQL that was downloaded for it
 .PHONY: test lint
 test: ## Run everything that can be tested without a cluster
 	@demo/python-env .venv requirements-dev.txt
-	@.venv/bin/python -m pytest tests --ignore=tests/e2e
+	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest tests --ignore=tests/e2e
 
 lint: ## Check the style of Python, shell scripts and Dockerfiles
 	@demo/python-env .venv requirements-dev.txt
