@@ -200,7 +200,8 @@ class Kubelet:
             return self.check(probe, timeout, containers.first_process(process.pid), spec)
 
         while process.poll() is None:
-            pid_file.write_text(f"{containers.first_process(process.pid)} {self.uid}\n")
+            if pid := containers.first_process(process.pid):
+                pid_file.write_text(f"{pid} {self.uid}\n")
             if startup and not startup.succeeded:
                 failed = startup.run(check)
             else:
@@ -214,6 +215,7 @@ class Kubelet:
                 say("the container does not live, says its probe: ending it")
                 process.kill()
             time.sleep(0.2)
+        pid_file.unlink(missing_ok=True)
 
     def check(self, probe, timeout, pid, spec):
         """One try of one probe: True if it succeeded within `timeout` seconds."""

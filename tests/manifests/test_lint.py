@@ -16,20 +16,11 @@ def check(*command):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def tracked(*patterns):
-    """Files of the repository, also those that are not committed yet."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", *patterns]
-    listed = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
-    names = (
-        listed.stdout.split()
-        if listed.returncode == 0
-        else [str(path.relative_to(PROJECT)) for path in PROJECT.rglob("*")]
-    )
-    return [
-        PROJECT / name
-        for name in names
-        if (PROJECT / name).is_file() and not name.startswith((".venv", ".cache", ".demo"))
-    ]
+def files():
+    """The files of the project, without what make and its tools put into ignored folders."""
+    for entry in PROJECT.iterdir():
+        if entry.name not in (".git", ".venv", ".cache", ".demo"):
+            yield from (path for path in [entry, *entry.rglob("*")] if path.is_file())
 
 
 def is_shell(file):
@@ -50,7 +41,7 @@ def config_map_scripts():
 
 
 @pytest.mark.parametrize(
-    "file", [pytest.param(file, id=str(file.relative_to(PROJECT))) for file in tracked() if is_shell(file)]
+    "file", [pytest.param(file, id=str(file.relative_to(PROJECT))) for file in files() if is_shell(file)]
 )
 def test_shell_scripts(file):
     check(BIN / "shellcheck", file)
