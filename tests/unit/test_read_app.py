@@ -120,7 +120,7 @@ def test_dead_pod_gets_no_more_reads(pool):
     pool.drop(dead := pool.lend(200, prefer="mysql-0"))
     assert dead.closed
     assert pool.lend(200).mysql_pod == "mysql-1"
-    with pytest.raises(Exception, match="^$"):
+    with pytest.raises(Exception, match=r"^$"):
         pool.lend(100)
 
 

@@ -31,7 +31,8 @@ def test_bad_name(write_app, name):
         None, "", " ", 1, True, [], {}, "ann", "ann@", "@example.org", "ann@example", "ann@@example.org",
         "ann@example..org", "ann example@example.org", " ann@example.org", "ann@example.org ", "ann@example.org\n",
         "ann@exam\x00ple.org", "ann@-example.org", "ann@example.org,bob@example.org", "Ann <ann@example.org>",
-        "ann@[127.0.0.1]", "a" * 65 + "@example.org", "ann@" + "a" * 250 + ".org", "ann@localhost", "\ud800@example.org",
+        "ann@[127.0.0.1]", "a" * 65 + "@example.org", "ann@" + "a" * 250 + ".org", "ann@localhost",
+        "\ud800@example.org",
     ],
 )  # fmt: skip
 def test_bad_email(write_app, email):
@@ -43,7 +44,8 @@ def test_bad_email(write_app, email):
 
 @pytest.mark.parametrize(
     "name",
-    ["A", "x" * 100, "😀" * 100, "O'Brien", "Zoë", "Zoe\u0308", "山田 太郎", "שלום", "👩\u200d👩\u200d👧", "<b>&amp;</b>",
+    ["A", "x" * 100, "😀" * 100, "O'Brien", "Zoë", "Zoe\u0308", "山田 太郎", "שלום", "👩\u200d👩\u200d👧", 
+     "<b>&amp;</b>",
      "'); DROP TABLE users; --", "%s %d", "\\", " Ann "],
 )  # fmt: skip
 def test_good_names_are_kept_exactly(write_app, name):
@@ -201,5 +203,5 @@ def test_link_to_the_reading_page_has_the_same_host(write_app, host):
 @pytest.mark.parametrize("value", ["abc", "0", "65536", "-1", "٣", "3306 "])
 def test_wrong_setting_stops_with_a_sentence(write_app, monkeypatch, value):
     monkeypatch.setenv("DB_PORT", value)
-    with pytest.raises(SystemExit, match="DB_PORT is .* but it must be a number from 1 to 65535"):
+    with pytest.raises(SystemExit, match=r"DB_PORT is .* but it must be a number from 1 to 65535"):
         write_app.settings.number("DB_PORT", 3306, 1, 65535)
