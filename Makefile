@@ -17,10 +17,15 @@ demo-clean: ## Delete the demo's data and the MySQL that was downloaded for it
 
 ##@ Test
 
-.PHONY: test lint
+.PHONY: test pictures lint
 test: ## Run everything that can be tested without a cluster
 	@demo/python-env .venv requirements-dev.txt
 	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest tests --ignore=tests/e2e
+
+pictures: ## Make the pictures in images/ again: architecture.svg rendered, both pages in light and dark
+	@demo/python-env .venv requirements-dev.txt
+	@BROWSER=$$(tests/chromium) && export BROWSER && .venv/bin/python -m pytest tests/browser/test_pictures.py
+	cd .cache/screenshots && cp architecture.png architecture-dark.png write.png write-dark.png read.png read-dark.png ../../images/
 
 lint: ## Check the style of Python, shell scripts and Dockerfiles
 	@demo/python-env .venv requirements-dev.txt
