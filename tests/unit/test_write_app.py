@@ -44,7 +44,7 @@ def test_bad_email(write_app, email):
 
 @pytest.mark.parametrize(
     "name",
-    ["A", "x" * 100, "😀" * 100, "O'Brien", "Zoë", "Zoe\u0308", "山田 太郎", "שלום", "👩\u200d👩\u200d👧", 
+    ["A", "x" * 100, "😀" * 100, "O'Brien", "Zoë", "Zoe\u0308", "山田 太郎", "שלום", "👩\u200d👩\u200d👧",
      "<b>&amp;</b>",
      "'); DROP TABLE users; --", "%s %d", "\\", " Ann "],
 )  # fmt: skip
