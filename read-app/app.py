@@ -24,8 +24,6 @@ app = Flask(__name__, template_folder=".")
 app.config["MAX_CONTENT_LENGTH"] = 16 * 1024  # bytes; no request here needs a body
 app.json.sort_keys = False
 app.json.ensure_ascii = False
-metrics.count_requests(app, topology.look)
-app.after_request(security.add_headers)
 
 
 @app.get("/")
@@ -131,3 +129,7 @@ def http_error(error):
     if error.code == 405:
         response.allow.update(error.valid_methods)
     return response
+
+
+metrics.count_requests(app, topology.look)
+app.wsgi_app = security.with_headers(app.wsgi_app)

@@ -3,7 +3,7 @@
 import os
 import time
 
-from flask import Response, g, request
+from flask import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest, multiprocess
 from prometheus_client.core import GaugeMetricFamily
 
@@ -21,19 +21,7 @@ CONNECTIONS = Gauge(
 
 
 def count_requests(app, look):
-    """Make `app` measure every request, and serve /metrics. `look` returns the topology."""
-
-    @app.before_request
-    def start():
-        g.start = time.perf_counter()
-
-    @app.after_request
-    def stop(response):
-        # Only names of routes and known methods become labels, or a client could make any number of time series.
-        endpoint = request.endpoint or "none"
-        method = request.method if request.method in ("GET", "HEAD", "OPTIONS") else "other"
-        REQUESTS.labels(method, endpoint, response.status_code).observe(time.perf_counter() - g.start)
-        return response
+    """Serve /metrics, and measure every request to `app`, whose routes exist already. `look` returns the topology."""
 
     @app.get("/metrics")
     def metrics():
@@ -46,6 +34,25 @@ def count_requests(app, look):
             registry.register(CONNECTIONS)
         registry.register(Topology(look))
         return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+    wsgi_app = app.wsgi_app
+    # Only routes and known methods become labels, or a client could make any number of time series.
+    endpoints = {rule.rule: rule.endpoint for rule in app.url_map.iter_rules() if not rule.arguments}
+    methods = {"GET", "HEAD", "POST", "OPTIONS"}
+
+    def measured(environ, start_response):
+        began = time.perf_counter()
+
+        def start(status, headers, exc_info=None):
+            method = environ["REQUEST_METHOD"]
+            endpoint = endpoints.get(environ["PATH_INFO"], "other")
+            labels = method if method in methods else "other", endpoint, status[:3]
+            REQUESTS.labels(*labels).observe(time.perf_counter() - began)
+            return start_response(status, headers, exc_info)
+
+        return wsgi_app(environ, start)
+
+    app.wsgi_app = measured
 
 
 class Topology:

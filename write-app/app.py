@@ -22,9 +22,7 @@ app = Flask(__name__, template_folder=".")
 app.config["MAX_CONTENT_LENGTH"] = 16 * 1024  # bytes; a registration needs less than one
 app.json.sort_keys = False
 app.json.ensure_ascii = False
-metrics.count_requests(app)
 app.before_request(security.refuse_other_sites)
-app.after_request(security.add_headers)
 
 
 @app.get("/")
@@ -138,3 +136,7 @@ def http_error(error):
     if error.code == 405:
         response.allow.update(error.valid_methods)
     return response
+
+
+metrics.count_requests(app)
+app.wsgi_app = security.with_headers(app.wsgi_app)

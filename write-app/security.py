@@ -1,21 +1,21 @@
 """What browsers are told, and which form posts are refused."""
 
-from urllib.parse import urlsplit
-
 from flask import request
 from werkzeug.exceptions import Forbidden
 
-HEADERS = {
-    "Content-Security-Policy": (
+HEADERS = [
+    (
+        "Content-Security-Policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
     # Not no-referrer: with that, browsers hide the origin of our own form, too.
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+    ("Referrer-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+]
+HEADERS_NO_STORE = [*HEADERS, ("Cache-Control", "no-store")]
 
 
 def refuse_other_sites():
@@ -24,13 +24,18 @@ def refuse_other_sites():
         return
     # Browsers send Sec-Fetch-Site only to https and localhost, but Origin with every post.
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if site not in (None, "same-origin", "none") or (origin is not None and urlsplit(origin).netloc != request.host):
+    if site not in (None, "same-origin", "none") or (origin is not None and origin.partition("://")[2] != request.host):
         raise Forbidden("This form may be sent from its own page only.")
 
 
-def add_headers(response):
-    """Add the security headers, and keep answers out of caches; files under /static/ are revalidated instead."""
-    response.headers.update(HEADERS)
-    if request.endpoint != "static":
-        response.headers["Cache-Control"] = "no-store"
-    return response
+def with_headers(wsgi_app):
+    """Wrap a WSGI app: add the security headers, and keep answers out of caches. Files in /static/ are revalidated."""
+
+    def app(environ, start_response):
+        def start(status, headers, exc_info=None):
+            more = HEADERS if environ["PATH_INFO"].startswith("/static/") else HEADERS_NO_STORE
+            return start_response(status, headers + more, exc_info)
+
+        return wsgi_app(environ, start)
+
+    return app
