@@ -24,7 +24,7 @@ PEOPLE = [
 def test_architecture(chromium, scheme, suffix):
     page = chromium.new_page(viewport={"width": 1080, "height": 600}, color_scheme=scheme, device_scale_factor=1.5)
     page.goto((PROJECT / "images" / "architecture.svg").as_uri())
-    expect(page.get_by_text("mysql-read")).to_be_visible()
+    expect(page.get_by_text("mysql-read", exact=True)).to_be_visible()
     page.screenshot(path=SCREENSHOTS / f"architecture{suffix}.png", omit_background=True)
     page.close()
 
