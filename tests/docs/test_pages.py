@@ -1,7 +1,8 @@
 """The runner of the documentation notices a page that is wrong."""
 
 import pytest
-from pages import blocks, matches
+
+from docs.pages import blocks, matches
 
 
 def page(tmp_path, text):

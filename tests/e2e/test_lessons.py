@@ -4,7 +4,8 @@ import subprocess
 import time
 
 import pytest
-from pages import ROOT, blocks
+
+from docs.pages import ROOT, blocks
 
 LESSONS = ROOT / "kubernetes" / "lessons"
 # What is not in a namespace and so is not deleted with it: everything that lessons make there says "lesson".
@@ -17,6 +18,7 @@ def left_by_lessons():
     return [line for line in subprocess.check_output(command, text=True).splitlines() if "lesson" in line]
 
 
+@pytest.mark.timeout(1500)  # a reader needs ten minutes, a busy machine more
 @pytest.mark.parametrize("lesson", ["headless-service", "deployment-versus-statefulset", "mysql-cluster", "storage"])
 def test_lesson(lesson):
     *steps, clean_up = blocks(LESSONS / lesson / "README.md")
