@@ -1,0 +1,215 @@
+"""Chaos: faults are injected into the demo under load, and no acknowledged write may be missing afterwards.
+
+    make chaos            every fault three times; about half an hour; writes docs/chaos.md
+    make chaos SHORT=1    every fault once; ten minutes
+
+It takes any cluster that kubectl's current context names, and deploys into a namespace of its own. Threads write
+through write-app and keep a ledger of every attempt (.cache/chaos/*.jsonl), others read through read-app. After
+each fault, and when all is whole again, every MySQL pod is compared with the ledger and with the other pods: rows and
+GTID sets. A line is printed for each fault. It ends with status 1 if an acknowledged write is missing, a row is there
+that nobody wrote, pods differ, `replicated: true` was said while no replica could have acknowledged, or
+a limit of the table FAULTS was exceeded.
+
+Faults of nodes need commands that only you can know. They are run by sh, with the node's name in $NODE:
+
+    CHAOS_NODES    names of two or more nodes that may fail; the MySQL pods are put on them
+    CHAOS_CUT      takes a node off the network              kind: docker network disconnect kind $NODE
+    CHAOS_HEAL     puts it back                              kind: docker network connect kind $NODE
+    CHAOS_CRASH    kills all that runs on it, at once        kind: docker kill $NODE
+    CHAOS_REVIVE   starts it again                           kind: docker start $NODE
+
+Without them these faults are skipped, which is said at the end and is a failure when CI=true.
+
+It must be able to fail. To see that it does:
+
+- Take semi-sync away: in start.sh in kubernetes/mysql-statefulset.yaml, change `rpl_semi_sync_source_enabled = ON`
+  to OFF. It ends before the first fault: no write is ever `replicated: true`.
+- Delete a row by hand while it runs: kubectl -n NAMESPACE exec mysql-0 -c mysql -- mysql -u root -e
+  'DELETE FROM userdb.users LIMIT 1'. The fault's line shows it as lost, and the run ends with status 1.
+"""
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from chaos import faults
+from chaos.cluster import NODE_COMMANDS, WHOLE_AGAIN, Chaos, Outcome, add_ballast, under_load, versions
+from chaos.faults import PRIMARY, REPLICA
+from e2e.cluster import ROOT, ClusterError
+
+
+@dataclass
+class Fault:
+    """A fault and its limits, in seconds: the longest time without a write, and in which reads failed (0: none may)."""
+
+    name: str
+    inject: object
+    write_gap: float | None = None
+    reads_failing: float | None = 0
+    node: bool = False
+
+
+# fmt: off
+FAULTS = [
+    Fault("primary: mysqld killed",         faults.kill(PRIMARY),                   write_gap=5),
+    Fault("replica: mysqld killed",         faults.kill(REPLICA),                   write_gap=10),
+    Fault("primary: pod deleted",           faults.delete(PRIMARY),                 write_gap=10),
+    Fault("replica: pod deleted",           faults.delete(REPLICA),                 write_gap=10),
+    Fault("both: mysqld killed at once",    faults.kill(PRIMARY, REPLICA),          write_gap=10, reads_failing=2),
+    Fault("primary: pod without grace",     faults.delete(PRIMARY, "--grace-period=0", "--force"), write_gap=15),
+    Fault("replica: pod without grace",     faults.delete(REPLICA, "--grace-period=0", "--force"), write_gap=10),
+    Fault("replica: frozen for 20 s",       faults.freeze(REPLICA),                 write_gap=10),
+    Fault("primary: frozen for 20 s",       faults.freeze(PRIMARY),                 write_gap=25),
+    Fault("MySQL: rolling restart",         faults.rollout("statefulset/mysql"),    write_gap=10),
+    Fault("write-app: rolling update",      faults.rollout("deployment/write-app"), write_gap=2),
+    Fault("read-app: rolling update",       faults.rollout("deployment/read-app"),  write_gap=2),
+    Fault("replica: volume destroyed",      faults.destroy_volume(REPLICA),         write_gap=10),
+    Fault("primary: volume destroyed",      faults.destroy_volume(PRIMARY),         write_gap=25),
+    Fault("primary: data wiped and killed", faults.wipe_and_kill,                   write_gap=25),
+    Fault("replica: node cut off",          faults.cut(REPLICA),                    reads_failing=None, node=True),
+    Fault("primary: node cut off",          faults.cut(PRIMARY),                    reads_failing=None, node=True),
+    Fault("replica: node loses power",      faults.crash(REPLICA),                  reads_failing=None, node=True),
+    Fault("primary: node loses power",      faults.crash(PRIMARY),                  reads_failing=None, node=True),
+    Fault("scaled from 2 to 4",             faults.scale(4),                        write_gap=10),
+    Fault("scaled from 4 to 2",             faults.scale(2),                        write_gap=10),
+    Fault("every pod deleted at once",      faults.delete_everything,               write_gap=15, reads_failing=15),
+]
+ON_SMALL_VOLUME = [
+    Fault("primary: volume full for 15 s",  faults.fill_volume),
+]
+# fmt: on
+ENOUGH = 20_000  # acknowledged writes in the long form
+
+COLUMNS = (
+    ("tried", lambda o: o.tried, sum),
+    ("acked", lambda o: o.acknowledged, sum),
+    ("unknown", lambda o: o.unknown, sum),
+    ("not repl.", lambda o: o.not_replicated, sum),
+    ("write gap", lambda o: round(o.write_gap, 1), max),
+    ("read gap", lambda o: round(o.read_gap, 1), max),
+    ("failed reads", lambda o: o.failed_reads, sum),
+    ("whole after", lambda o: round(o.whole_after, 1), max),
+    ("lost", lambda o: len(o.findings.lost), sum),
+    ("given up", lambda o: len(o.findings.given_up), sum),
+    ("foreign", lambda o: len(o.findings.foreign), sum),
+    ("dupl.", lambda o: len(o.findings.duplicates), sum),
+)
+
+
+def main(short: bool) -> int:
+    """Run all faults, print a line each, and return the exit status."""
+    start = time.monotonic()
+    skipped = [name for name in ("CHAOS_NODES", *NODE_COMMANDS) if not os.environ.get(name)]
+    nodes = [] if skipped else os.environ["CHAOS_NODES"].split()
+    chosen = [fault for fault in FAULTS if nodes or not fault.node]
+    ledger = ROOT / ".cache" / "chaos" / f"{datetime.now(UTC):%Y%m%dT%H%M%S}.jsonl"
+    print(f"The ledger: {ledger.relative_to(ROOT)}", flush=True)
+    rounds = 1 if short else 3
+    outcomes: list[Outcome] = []
+    problems: list[str] = []
+    what = ""
+    try:
+        with under_load(nodes, ledger) as chaos:
+            what = versions(chaos)
+            print(
+                f"{what}; namespace {chaos.deployment.namespace}\n\n{row('', [name for name, _, _ in COLUMNS])}",
+                flush=True,
+            )
+            add_ballast(chaos)
+            chaos.long = not short
+            for fault in chosen * rounds:
+                outcomes.append(run(chaos, fault))
+        with under_load(nodes, ledger, small_volume="500Mi") as chaos:
+            for fault in ON_SMALL_VOLUME * rounds:
+                outcomes.append(run(chaos, fault))
+    except (AssertionError, ClusterError) as error:
+        problems.append(f"stopped: {error}")
+    problems += [f"{outcome.fault}: {sentence}" for outcome in outcomes for sentence in outcome.wrong]
+    total = Outcome("all")
+    print(row("all", [collect([value(o) for o in outcomes] or [0]) for _, value, collect in COLUMNS]))
+    total.acknowledged = sum(outcome.acknowledged for outcome in outcomes)
+    if not short and total.acknowledged < ENOUGH:
+        problems.append(f"only {total.acknowledged} writes were acknowledged; {ENOUGH} are wanted")
+    if skipped:
+        sentence = f"SKIPPED: {len(FAULTS) - len(chosen)} faults of nodes, because {', '.join(skipped)} are not set"
+        print(sentence)
+        if os.environ.get("CI") == "true":
+            problems.append(sentence)
+    minutes = (time.monotonic() - start) / 60
+    verdict = f"{'FAILED' if problems else 'passed'} in {minutes:.1f} minutes"
+    print("\n".join(["", *problems, verdict]))
+    if not short:
+        write_page(what, outcomes, verdict, problems)
+    return bool(problems)
+
+
+def run(chaos: Chaos, fault: Fault) -> Outcome:
+    """Run one fault, hold it against its limits, and print its line."""
+    try:
+        outcome = chaos.run(fault.name, fault.inject)
+    except AssertionError as error:
+        raise AssertionError(f"{fault.name}: not whole again within {WHOLE_AGAIN} s: {error}") from error
+    if fault.write_gap is not None and outcome.write_gap > fault.write_gap:
+        outcome.wrong.append(f"{outcome.write_gap:.1f} s without a write, the limit is {fault.write_gap} s")
+    if fault.reads_failing is not None and outcome.failed_reads and outcome.reads_failing_for >= fault.reads_failing:
+        limit = f"for {fault.reads_failing} s at most" if fault.reads_failing else "none may"
+        why = ", ".join(outcome.why_reads_failed)
+        outcome.wrong.append(
+            f"{outcome.failed_reads} reads failed, over {outcome.reads_failing_for:.1f} s; {limit} ({why})"
+        )
+    print(row(fault.name, [value(outcome) for _, value, _ in COLUMNS]), flush=True)
+    for sentence in outcome.wrong:
+        print(f"    {sentence}", flush=True)
+    return outcome
+
+
+def row(name: str, cells: list) -> str:
+    """A line of the table for the terminal."""
+    return f"{name:32}" + "".join(
+        f"{cell!s:>{max(8, len(head) + 2)}}" for cell, (head, _, _) in zip(cells, COLUMNS, strict=True)
+    )
+
+
+def write_page(what: str, outcomes: list[Outcome], verdict: str, problems: list[str]) -> None:
+    """Write docs/chaos.md: the result of this run."""
+    page = ROOT / "docs" / "chaos.md"
+    page.parent.mkdir(exist_ok=True)
+    names = list(dict.fromkeys(outcome.fault for outcome in outcomes))
+    lines = [
+        "| fault | times | " + " | ".join(name for name, _, _ in COLUMNS) + " |",
+        "| --- |" + " ---: |" * (len(COLUMNS) + 1),
+    ]
+    for name in [*names, "all"]:
+        some = [outcome for outcome in outcomes if name in (outcome.fault, "all")]
+        cells = [collect(value(o) for o in some) for _, value, collect in COLUMNS]
+        lines.append(f"| {name} | {len(some)} | " + " | ".join(map(str, cells)) + " |")
+    text = TEXT.format(date=datetime.now(UTC).date(), what=what, verdict=verdict, table="\n".join(lines))
+    if problems:
+        text += "\nWhat was not as it should be:\n\n" + "".join(f"- {problem}\n" for problem in problems)
+    page.write_text(text, encoding="utf-8")
+
+
+TEXT = """\
+# The last result of `make chaos`
+
+This page is written by `make chaos`; what it does and how to run it is said in `tests/chaos/__main__.py`.
+
+{date}: {what}. The run {verdict}.
+
+{table}
+
+- tried: requests to register a user, sent by six threads all the time; acked: those answered with 201; unknown: those
+  answered with 503, or not at all. They are sent again until it is known what became of them.
+- not repl.: acknowledged with `replicated: false`, because no replica was there within the semi-sync wait.
+- write gap, read gap: the longest time in seconds without a write acknowledged, a read answered.
+- failed reads: requests to read users that were not answered with 200.
+- whole after: seconds from the end of the fault until every pod was ready and writes were replicated again.
+- lost: acknowledged writes that a pod lacks. For the destroyed volume of the primary the promise covers those with
+  `replicated: true`; others that went with the volume are given up.
+- foreign: rows that nobody wrote; dupl.: rows that are there twice.
+"""
+
+if __name__ == "__main__":
+    sys.exit(main(short="--short" in sys.argv[1:]))

@@ -1,0 +1,139 @@
+"""What goes wrong, one function a fault. Each returns when the fault is over; recovery is waited for by the caller."""
+
+import time
+
+from chaos.cluster import Chaos, node_command
+
+PRIMARY, REPLICA = "mysql-0", "mysql-1"
+
+
+def kill(*pods):
+    """SIGKILL the servers of `pods`, at once: the kernel forgets them, as after a crash."""
+
+    def fault(chaos: Chaos) -> None:
+        with chaos.restarts(*pods):
+            chaos.signal("KILL", *pods)
+
+    return fault
+
+
+def delete(pod, *how):
+    """Delete a pod, which shuts down cleanly unless told `how` not to."""
+
+    def fault(chaos: Chaos) -> None:
+        with chaos.restarts(pod):
+            chaos.kubectl("delete", "pod", pod, "--wait=false", *how)
+
+    return fault
+
+
+def rollout(workload):
+    """Replace all pods of a workload one after the other, as a new image does."""
+
+    def fault(chaos: Chaos) -> None:
+        chaos.kubectl("rollout", "restart", workload)
+        chaos.kubectl("rollout", "status", workload, "--timeout=180s", timeout=190)
+
+    return fault
+
+
+def destroy_volume(pod):
+    """Throw away a pod's volume with all that is on it, the server still running until it is killed."""
+
+    def fault(chaos: Chaos) -> None:
+        with chaos.restarts(pod):
+            chaos.kubectl("delete", f"pvc/data-{pod}", f"pod/{pod}", "--wait=false", "--now")
+        if pod == PRIMARY:
+            chaos.primary_lost_its_volume()
+
+    return fault
+
+
+def wipe_and_kill(chaos: Chaos) -> None:
+    """Lose the primary's data in place, and the server at the same moment."""
+    with chaos.restarts(PRIMARY):
+        chaos.kubectl(
+            "exec", PRIMARY, "-c", "mysql", "--", "bash", "-c",
+            "pid=$(</var/run/mysqld/mysqld.pid); rm -rf /var/lib/mysql/data; kill -9 $pid",
+        )  # fmt: skip
+    chaos.primary_lost_its_volume()
+
+
+def freeze(pod):
+    """SIGSTOP a server for 20 seconds: it keeps its connections and answers nothing."""
+
+    def fault(chaos: Chaos) -> None:
+        chaos.signal("STOP", pod)
+        try:
+            if pod == REPLICA:
+                with chaos.replica_is_away():
+                    time.sleep(20)
+            else:
+                time.sleep(20)
+        finally:
+            chaos.signal("CONT", pod)
+
+    return fault
+
+
+def cut(pod):
+    """Take a pod's node off the network, for longer than the semi-sync wait; in the long form until it is NotReady."""
+
+    def fault(chaos: Chaos) -> None:
+        node = chaos.node_of(pod)
+        node_command("CHAOS_CUT", node)
+        try:
+            if pod == REPLICA:
+                with chaos.replica_is_away():
+                    time.sleep(30 if chaos.long else 12)
+            else:
+                time.sleep(30 if chaos.long else 12)
+        finally:
+            node_command("CHAOS_HEAL", node)
+
+    return fault
+
+
+def crash(pod):
+    """Cut a pod's node from power and give it back."""
+
+    def fault(chaos: Chaos) -> None:
+        node = chaos.node_of(pod)
+        with chaos.restarts(pod):
+            node_command("CHAOS_CRASH", node)
+            try:
+                if pod == REPLICA:
+                    with chaos.replica_is_away():
+                        time.sleep(8)
+                else:
+                    time.sleep(8)
+            finally:
+                node_command("CHAOS_REVIVE", node)
+
+    return fault
+
+
+def scale(replicas):
+    """Change the number of MySQL pods."""
+
+    def fault(chaos: Chaos) -> None:
+        chaos.kubectl("scale", "statefulset/mysql", f"--replicas={replicas}")
+
+    return fault
+
+
+def delete_everything(chaos: Chaos) -> None:
+    """Delete every pod of MySQL and of the apps at once."""
+    with chaos.restarts(PRIMARY, REPLICA):
+        chaos.kubectl("delete", "pods", "--all", "--wait=false")
+
+
+def fill_volume(chaos: Chaos) -> None:
+    """Fill the primary's volume to the last byte, for 15 seconds. For a small volume only."""
+    filler = "/var/lib/mysql/filler"
+    in_primary = ["exec", PRIMARY, "-c", "mysql", "--", "bash", "-c"]
+    chaos.kubectl(*in_primary, f"! head -c 1G /dev/zero >{filler}")
+    try:
+        time.sleep(15)
+    finally:
+        chaos.kubectl(*in_primary, f"rm {filler}")
