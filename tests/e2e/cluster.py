@@ -1,7 +1,7 @@
 """The demo on a real cluster, in a namespace of its own: what the end-to-end and the chaos tests stand on.
 
-Everything goes through kubectl and its current context. The manifests are applied as they are; only when the
-NodePorts 30000 and 30001 belong to somebody else in the cluster, another pair from 30002 to 30009 is put in.
+Everything goes through kubectl and its current context. The manifests are applied as they are, but for the NodePorts:
+30000 and 30001 are left to a demo that somebody has deployed, and a free pair from 30002 to 30009 is put in.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ class ClusterError(Exception):
 
 
 def kubectl(*arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
-    """Run kubectl and return its output; ClusterError with its message if it fails or takes longer than `timeout` seconds."""
+    """Run kubectl and return its output. Raises ClusterError if it fails, or takes longer than `timeout` seconds."""
     try:
         done = subprocess.run(
             ["kubectl", *arguments], input=stdin, capture_output=True, text=True, timeout=timeout, check=False
@@ -37,7 +37,7 @@ def kubectl(*arguments: str, stdin: str | None = None, timeout: float = 120) -> 
 
 
 def eventually(check, timeout: float = 60, every: float = 0.3):
-    """Call `check` until it returns something true, and return that; after `timeout` seconds fail with its last answer."""
+    """Call `check` until it returns something true, and return that. Fails after `timeout` seconds."""
     end = time.monotonic() + timeout
     while True:
         try:
@@ -81,10 +81,10 @@ class Deployment:
     def _free_ports() -> tuple[str, str]:
         services = json.loads(kubectl("get", "services", "-A", "-o", "json"))["items"]
         taken = {port.get("nodePort") for service in services for port in service["spec"].get("ports", [])}
-        for first in range(30000, 30010, 2):
+        for first in range(30002, 30010, 2):
             if not {first, first + 1} & taken:
                 return str(first), str(first + 1)
-        raise ClusterError("no free pair of NodePorts from 30000 to 30009; remove another deployment of the demo")
+        raise ClusterError("no free pair of NodePorts from 30002 to 30009; remove another deployment of the demo")
 
     def kubectl(self, *arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
         """Run kubectl in this namespace."""

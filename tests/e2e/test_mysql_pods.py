@@ -1,0 +1,229 @@
+"""The StatefulSet's promises: pods that die come back with their data, new ones get all of it, in order."""
+
+import json
+import subprocess
+import threading
+import time
+import uuid
+
+import pytest
+import requests
+
+from e2e.cluster import ClusterError, eventually
+
+
+def rows(deployment, pod: str) -> list[list[str]]:
+    return deployment.sql(pod, "SELECT id, name, email FROM userdb.users ORDER BY id")
+
+
+def follows(deployment, pod: str) -> str | None:
+    """Whom a pod follows with both threads running, None if it does not."""
+    answer = deployment.sql(
+        pod,
+        "SELECT HOST FROM performance_schema.replication_connection_configuration"
+        " JOIN performance_schema.replication_connection_status AS receiver USING (CHANNEL_NAME)"
+        " JOIN performance_schema.replication_applier_status AS applier USING (CHANNEL_NAME)"
+        " WHERE receiver.SERVICE_STATE = 'ON' AND applier.SERVICE_STATE = 'ON'",
+    )
+    return answer[0][0] if answer else None
+
+
+def write(deployment) -> dict:
+    """Register a user and return write-app's answer; a 503 is an AssertionError, for eventually() to try again."""
+    answer = deployment.post("Someone", f"{uuid.uuid4().hex}@example.com")
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def whole(deployment, count: int) -> bool:
+    """Are `count` pods ready, do they follow each other, and have they all the same rows?"""
+    if deployment.in_mysql_read() != {f"mysql-{n}" for n in range(count)}:
+        return False
+    wanted = rows(deployment, "mysql-0")
+    return all(
+        follows(deployment, f"mysql-{n}") == f"mysql-{n - 1}.mysql" and rows(deployment, f"mysql-{n}") == wanted
+        for n in range(1, count)
+    )
+
+
+class Reads:
+    """Reads /users ten times a second in the background, and keeps what failed."""
+
+    def __init__(self, deployment) -> None:
+        self.deployment, self.done, self.failed, self.stop = deployment, 0, [], threading.Event()
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        while not self.stop.wait(0.1):
+            try:
+                answer = self.deployment.get("/users?limit=1")
+                if answer.status_code != 200:
+                    self.failed.append(answer.text)
+            except requests.RequestException as error:
+                self.failed.append(repr(error))
+            self.done += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        self.thread.join()
+
+
+def test_pods_stand_on_different_nodes(deployment):
+    nodes = json.loads(deployment.kubectl("get", "nodes", "-o", "json"))["items"]
+    where = {pod["spec"]["nodeName"] for pod in deployment.pods().values()}
+    assert len(where) == min(2, len(nodes))
+
+
+def test_a_write_on_a_replica_is_refused(deployment):
+    with pytest.raises(ClusterError, match="super-read-only"):
+        deployment.sql("mysql-1", "INSERT INTO userdb.users (name, email) VALUES ('x', 'x@example.com')")
+
+
+@pytest.mark.parametrize("pod", ["mysql-0", "mysql-1"])
+def test_root_logs_in_through_exec_and_from_nowhere_else(deployment, pod):
+    assert deployment.sql(pod, "SELECT CURRENT_USER()") == [["root@localhost"]]
+    assert deployment.sql(pod, "SELECT HOST FROM mysql.user WHERE user = 'root'") == [["localhost"]]
+    other = "mysql-1" if pod == "mysql-0" else "mysql-0"
+    with pytest.raises(ClusterError, match=r"Access denied|not allowed"):
+        deployment.kubectl(
+            "exec", other, "-c", "mysql", "--", "mysql", "-u", "root", "-h", f"{pod}.mysql", "-e", "DO 0"
+        )
+
+
+def test_what_the_walk_through_shows_on_both_pods(deployment):
+    replicas = deployment.sql("mysql-0", "SHOW REPLICAS")
+    assert [row[1] for row in replicas] == ["mysql-1.mysql"]
+    status = deployment.kubectl(
+        "exec", "mysql-1", "-c", "mysql", "--", "mysql", "-u", "root", "--vertical", "-e", "SHOW REPLICA STATUS"
+    )
+    assert "Replica_IO_Running: Yes" in status
+    assert "Replica_SQL_Running: Yes" in status
+
+
+def test_reads_go_on_and_writes_get_503_while_the_primary_is_away(deployment):
+    write(deployment)
+    with Reads(deployment) as reads:
+        deployment.signal_mysqld("mysql-0", "KILL")
+        refused = eventually(
+            lambda: (a := deployment.post("x", f"{uuid.uuid4().hex}@example.com")).status_code == 503 and a, 10, 0
+        )
+        assert refused.headers["Retry-After"]
+        assert refused.json()["success"] is False
+        eventually(lambda: write(deployment), 60)
+    assert reads.done
+    assert not reads.failed
+    eventually(lambda: whole(deployment, 2))
+
+
+def test_a_killed_replica_comes_back(deployment):
+    before = deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"]
+    deployment.signal_mysqld("mysql-1", "KILL")
+    eventually(lambda: deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"] > before)
+    write(deployment)
+    eventually(lambda: whole(deployment, 2), 90)
+
+
+@pytest.mark.parametrize("pod", ["mysql-1", "mysql-0"])
+def test_a_deleted_pod_comes_back_with_its_data(deployment, pod):
+    claim = deployment.kubectl("get", "pvc", f"data-{pod}", "-o", "jsonpath={.metadata.uid}")
+    deployment.kubectl("delete", "pod", pod)
+    eventually(lambda: write(deployment), 60)
+    eventually(lambda: whole(deployment, 2), 90)
+    assert deployment.kubectl("get", "pvc", f"data-{pod}", "-o", "jsonpath={.metadata.uid}") == claim
+
+
+def test_scaling_up_down_and_up_again(deployment):
+    """To 3, 5, 2 and 3: in order, each pod follows the one before and has everything, also what was purged."""
+    for _ in range(3):
+        write(deployment)
+    for pod in ("mysql-0", "mysql-1"):
+        deployment.sql(pod, "FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW()")
+    for count in (3, 5):
+        deployment.kubectl("scale", "statefulset", "mysql", f"--replicas={count}")
+        eventually(lambda count=count: whole(deployment, count), 120, 1)
+    started = [deployment.pods()[f"mysql-{n}"]["status"]["startTime"] for n in range(2, 5)]
+    assert started == sorted(started)
+    claims = {
+        n: deployment.kubectl("get", "pvc", f"data-mysql-{n}", "-o", "jsonpath={.metadata.uid}") for n in range(2, 5)
+    }
+
+    with subprocess.Popen(
+        ["kubectl", "-n", deployment.namespace, "get", "pods", "--watch-only", "--output-watch-events", "-o", "json",
+         "-l", "app.kubernetes.io/name=mysql"], stdout=subprocess.PIPE, text=True,
+    ) as watch:  # fmt: skip
+        deployment.kubectl("scale", "statefulset", "mysql", "--replicas=2")
+        eventually(lambda: set(deployment.pods()) == {"mysql-0", "mysql-1"}, 120, 1)
+        watch.terminate()
+        events, text, decoder = [], watch.stdout.read(), json.JSONDecoder()
+    while text := text.strip():
+        event, end = decoder.raw_decode(text)
+        events.append(event)
+        text = text[end:]
+    gone = [e["object"]["metadata"]["name"] for e in events if e["type"] == "DELETED"]
+    assert gone == ["mysql-4", "mysql-3", "mysql-2"]
+
+    write(deployment)
+    # The old volumes lack this row, and mysql-1 no longer has it in a binary log.
+    deployment.sql("mysql-1", "FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW()")
+    deployment.kubectl("scale", "statefulset", "mysql", "--replicas=3")
+    eventually(lambda: whole(deployment, 3), 120, 1)
+    assert deployment.kubectl("get", "pvc", "data-mysql-2", "-o", "jsonpath={.metadata.uid}") == claims[2]
+    deployment.kubectl("scale", "statefulset", "mysql", "--replicas=2")
+    eventually(lambda: set(deployment.pods()) == {"mysql-0", "mysql-1"}, 120, 1)
+    deployment.kubectl("delete", "pvc", *(f"data-mysql-{n}" for n in range(2, 5)))
+
+
+def test_a_clone_killed_half_way_leaves_nothing_and_succeeds_on_the_next_try(deployment):
+    deployment.kubectl("delete", "pvc/data-mysql-1", "pod/mysql-1", "--wait=false")
+
+    def kill_the_clone() -> bool:
+        """Kill the scratch server when there is a half-made copy."""
+        killed = deployment.kubectl(
+            "exec", "mysql-1", "-c", "prepare", "--", "bash", "-c",
+            "cd /var/lib/mysql; [ -d data.new ] && [ ! -d data ] && kill -9 $(</tmp/scratch.pid) && echo killed",
+            timeout=20,
+        )  # fmt: skip
+        return "killed" in killed
+
+    eventually(kill_the_clone, 90, 0)
+    eventually(lambda: deployment.is_ready("mysql-1"), 120)
+    eventually(lambda: whole(deployment, 2), 60)
+    left = deployment.kubectl("exec", "mysql-1", "-c", "mysql", "--", "ls", "/var/lib/mysql").split()
+    assert left == ["data"]
+
+
+def test_a_replica_stays_in_mysql_read_while_the_primary_is_away(deployment):
+    deployment.signal_mysqld("mysql-0", "STOP")
+    try:
+        end = time.monotonic() + 12  # long enough for the readiness probes to notice
+        while time.monotonic() < end:
+            assert deployment.is_ready("mysql-1")
+            assert deployment.get("/mysql-pod").status_code == 200
+    finally:
+        deployment.signal_mysqld("mysql-0", "CONT")
+    eventually(lambda: whole(deployment, 2), 60)
+
+
+def test_a_replica_whose_applier_stopped_on_an_error_is_out_of_mysql_read(deployment):
+    email = f"{uuid.uuid4().hex}@example.com"
+    # A row that only the replica has, without a trace in its GTIDs: the next transaction cannot be applied.
+    deployment.sql(
+        "mysql-1",
+        "SET GLOBAL super_read_only = OFF; SET sql_log_bin = OFF;"
+        f"INSERT INTO userdb.users (name, email) VALUES ('x', '{email}'); SET GLOBAL super_read_only = ON",
+    )
+    try:
+        assert deployment.post("x", email).status_code == 201
+        eventually(lambda: deployment.in_mysql_read() == {"mysql-0"}, 30)
+    finally:
+        deployment.sql(
+            "mysql-1",
+            "SET GLOBAL super_read_only = OFF; SET sql_log_bin = OFF;"
+            f"DELETE FROM userdb.users WHERE email = '{email}'; SET GLOBAL super_read_only = ON;"
+            "START REPLICA SQL_THREAD",
+        )
+    eventually(lambda: whole(deployment, 2), 30)
