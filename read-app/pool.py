@@ -49,11 +49,15 @@ class Reader:
         self.opened = time.monotonic()
         self.mysql_pod, self.server_id = self.row("SELECT @@hostname, @@server_id")
 
-    def row(self, sql, values=None):
-        """Return the first row of a query, as a tuple."""
+    def rows(self, sql, values=None):
+        """Return the rows of a query, as tuples."""
         with self.connection.cursor() as cursor:
             cursor.execute(sql, values)
-            return cursor.fetchone()
+            return cursor.fetchall()
+
+    def row(self, sql, values=None):
+        """Return the only row of a query."""
+        return self.rows(sql, values)[0]
 
     def close(self):
         """Close the connection, also a broken one."""
