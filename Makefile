@@ -76,4 +76,4 @@ clean: ## Delete everything, volumes and backups too; asks first, YES=1 does not
 
 e2e: ## Run the tests on the cluster, in a namespace of their own
 	@demo/python-env .venv requirements-dev.txt
-	@.venv/bin/python -m pytest tests/e2e --timeout=600
+	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest tests/e2e --timeout=600

@@ -1,11 +1,9 @@
-"""The two pages in Chromium, against the demo, or against a cluster when E2E_WRITE_URL and E2E_READ_URL say where.
+"""The two pages in Chromium, against the demo; tests/e2e/test_pages.py runs the same tests against a cluster.
 
-Against a cluster, pods are reached with kubectl in its current context, in the namespace E2E_NAMESPACE. Screenshots go
-to .cache/screenshots; BROWSER is the browser's file when it is not /usr/bin/chromium.
+Screenshots go to .cache/screenshots. BROWSER is the browser's file when it is not /usr/bin/chromium.
 """
 
 import os
-import subprocess
 from urllib.parse import urlsplit
 
 import pytest
@@ -23,33 +21,10 @@ FLAGS = (
 expect.set_options(timeout=10_000)
 
 
-class Cluster:
-    """The same as running_demo.Demo, as far as these tests use it, on the cluster of the current kubectl context."""
-
-    def __init__(self):
-        self.write_url, self.read_url = os.environ["E2E_WRITE_URL"].rstrip("/"), os.environ["E2E_READ_URL"].rstrip("/")
-
-    def exec(self, pod, *command):
-        """Run a command in a pod; what it printed."""
-        namespace = os.environ.get("E2E_NAMESPACE", "default")
-        return subprocess.check_output(
-            ["kubectl", "--namespace", namespace, "exec", pod, "-c", "mysql", "--", *command], text=True
-        )
-
-    def sql(self, server, statement):
-        """Run SQL as root on server N; its rows as lists of strings."""
-        lines = self.exec(f"mysql-{server}", "mysql", "-u", "root", "--batch", "--skip-column-names", "-e", statement)
-        return [line.split("\t") for line in lines.splitlines()]
-
-    def kill(self, server):
-        """kill -9 of mysqld; the container is started again."""
-        self.exec(f"mysql-{server}", "bash", "-c", 'kill -KILL "$(</var/run/mysqld/mysqld.pid)"')
-
-
 @pytest.fixture(scope="session")
-def target(request):
+def target(demo):
     """What is tested: write_url, read_url, sql(server, statement), kill(server)."""
-    return Cluster() if "E2E_WRITE_URL" in os.environ else request.getfixturevalue("demo")
+    return demo
 
 
 @pytest.fixture(scope="session")

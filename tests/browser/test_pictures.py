@@ -41,6 +41,7 @@ def test_pages(opened, target, register, scheme, suffix):
 
     page.get_by_role("link", name="Read it back").click()
     page.get_by_label("How often").fill("10")
+    page.get_by_label("How often").blur()
     expect(page.locator("#strip li")).to_have_count(30)
     expect(page.locator("tr:target")).to_be_visible()
     screenshot(page, f"read{suffix}")
