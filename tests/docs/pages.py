@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCK_SECONDS = 300
+BLOCK_SECONDS = 600
 
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>fails|not run:[^>]+?) -->\n+)?"
