@@ -77,3 +77,27 @@ clean: ## Delete everything, volumes and backups too; asks first, YES=1 does not
 e2e: ## Run the tests on the cluster, in a namespace of their own
 	@demo/python-env .venv requirements-dev.txt
 	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest tests/e2e --timeout=600
+
+##@ Operation: docs/operations.md says when and why
+
+.PHONY: secret backup backups fetch history restore rotate
+secret: ## Before the first deploy: random passwords in place of the demo's
+	@scripts/secret
+
+backup: ## Back up userdb now, from a replica, and wait; every night it is done anyway
+	@scripts/backup
+
+backups: ## List the backups
+	@scripts/backups
+
+fetch: ## FROM=userdb-....sql.gz copies a backup here
+	@FETCH="$(FROM)" scripts/backups
+
+history: ## List the transactions that changed or deleted something; ALL=1 lists all
+	@ALL="$(ALL)" scripts/history
+
+restore: ## FROM=backup or file; TO_BEFORE=transaction also restores what was written up to just before it
+	@FROM="$(FROM)" TO_BEFORE="$(TO_BEFORE)" scripts/restore
+
+rotate: ## New random passwords in a running deployment; KEYS=app-password changes only that one
+	@KEYS="$(KEYS)" scripts/rotate
