@@ -78,6 +78,13 @@ e2e: ## Run the tests on the cluster, in a namespace of their own
 	@demo/python-env .venv requirements-dev.txt
 	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest tests/e2e --timeout=600
 
+##@ Chaos: nothing acknowledged is lost, whatever is killed
+
+.PHONY: chaos
+chaos: ## Half an hour of faults under load on the cluster, into docs/chaos.md; SHORT=1: each fault once
+	@demo/python-env .venv requirements-dev.txt
+	@PYTHONPATH=tests exec .venv/bin/python -m chaos $(if $(SHORT),--short)
+
 ##@ Operation: docs/operations.md says when and why
 
 .PHONY: secret backup backups fetch history restore rotate

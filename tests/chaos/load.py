@@ -145,8 +145,8 @@ class Load:
             try:
                 answer = requests.get(f"{self.read_url}/users?limit=5", timeout=READ_TIMEOUT)
                 if answer.status_code != 200:
-                    failure = f"{answer.status_code} {answer.text[:200]}"
-            except requests.RequestException as error:
+                    failure = f"{answer.status_code} {answer.json()['message']}"
+            except (requests.RequestException, ValueError, KeyError) as error:
                 failure = type(error).__name__
             with self._lock:
                 self.reads.append(Read(started, time.time(), failure))
