@@ -45,7 +45,9 @@ def main():
     parser.add_argument("--manifests", type=Path, default=PROJECT / "kubernetes", help="the YAML files (kubernetes)")
     parser.add_argument("--clean", action="store_true")
     arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+    check_rights()
+    # Ctrl-C raises KeyboardInterrupt, wherever the program is; SIGTERM does the same.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     lock = lock_folder(arguments.folder)
     if arguments.clean:
         shutil.rmtree(arguments.folder)
@@ -53,7 +55,6 @@ def main():
         return
     replicas = number("REPLICAS", 0, 9)
     ports = [number("WRITE_PORT", 1, 65535, 30000), number("READ_PORT", 1, 65535, 30001)]
-    check_rights()
     check_ports(ports)
     root = mysql_root()
     check_space(arguments.folder, SPACE_FOR_A_SERVER * max(replicas, 2), "MySQL's data")
@@ -80,11 +81,14 @@ def number(name, lowest, highest, default=0):
 
 def lock_folder(folder):
     """The open file pid, locked; one demo runs in one folder."""
-    lock = open(folder / "pid", "a+")  # noqa: SIM115 - it stays open, and so locked, until the end
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / "pid", "a+")  # noqa: SIM115 - it stays open, and so locked, until the end
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         fail(f"it already runs with the data in {folder}. Stop it first (Ctrl-C in its terminal).")
+    except OSError as error:
+        fail(f"{folder} cannot be written: {error.strerror}.")
     return lock
 
 
@@ -132,9 +136,14 @@ def mysql_root():
         MYSQL_ROOT.parent.mkdir(exist_ok=True)
         check_space(MYSQL_ROOT.parent, SPACE_TO_DOWNLOAD, "MySQL")
         command = [HERE / "mysql-root", MYSQL_ROOT, "mysql-server-core", "mysql-client-core", "haproxy"]
-        if status := subprocess.run(command, cwd=PROJECT).returncode:
-            if status < 0 or status == 130:
-                sys.exit(130)
+        process = subprocess.Popen(command, cwd=PROJECT, start_new_session=True)
+        try:
+            status = process.wait()
+        except BaseException:  # interrupted: all that the script started has to clean up and end
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+            raise
+        if status:
             fail(
                 "MySQL could not be downloaded, see above: is the network there, and space on the disk "
                 f"({shutil.disk_usage(PROJECT).free >> 20} MB are free)? Nothing was left behind; run it again."
@@ -234,4 +243,8 @@ def supervise(arguments, replicas):
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        print("make demo: stopped.", file=sys.stderr)
+        sys.exit(128 + signal.SIGINT)

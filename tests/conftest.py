@@ -4,7 +4,14 @@ import os
 
 import pytest
 
-from running_demo import Demo, why_not_here
+from running_demo import PROJECT, Demo, remove_abandoned, why_not_here
+
+
+def pytest_configure():
+    """Keep tmp_path inside the project, and remove what killed runs left there."""
+    (PROJECT / ".cache").mkdir(exist_ok=True)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(PROJECT / ".cache"))
+    remove_abandoned()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """The demo of `make demo`, started for tests: on free ports, with an empty data folder of its own."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -133,6 +135,15 @@ def new_folder():
     cache = PROJECT / ".cache"
     cache.mkdir(exist_ok=True)
     return Path(tempfile.mkdtemp(prefix="test-demo-", dir=cache))
+
+
+def remove_abandoned():
+    """Delete the data of demos whose tests were killed: an hour old, and nothing runs in it."""
+    for folder in (PROJECT / ".cache").glob("test-demo-*"):
+        with contextlib.suppress(OSError), (folder / "pid").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if time.time() - folder.stat().st_mtime > 3600:
+                shutil.rmtree(folder)
 
 
 def free_ports(count):
