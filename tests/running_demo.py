@@ -140,7 +140,7 @@ def new_folder():
 def remove_abandoned():
     """Delete the data of demos whose tests were killed: an hour old, and nothing runs in it."""
     for folder in (PROJECT / ".cache").glob("test-demo-*"):
-        with contextlib.suppress(OSError), (folder / "pid").open("a") as lock:
+        with contextlib.suppress(OSError), (folder / "pid").open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if time.time() - folder.stat().st_mtime > 3600:
                 shutil.rmtree(folder)
