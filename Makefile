@@ -27,10 +27,15 @@ pictures: ## Make the pictures in images/ again: architecture.svg rendered, both
 	@BROWSER=$$(tests/chromium) && export BROWSER && .venv/bin/python -m pytest tests/browser/test_pictures.py
 	cd .cache/screenshots && cp architecture.png architecture-dark.png write.png write-dark.png read.png read-dark.png ../../images/
 
-lint: ## Check the style of Python, shell scripts and Dockerfiles
+lint: ## Check the style of Python, shell scripts, Dockerfiles and manifests, and look for known vulnerabilities
 	@demo/python-env .venv requirements-dev.txt
+	@demo/python-env .cache/lint requirements-lint.txt
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/hadolint write-app/Dockerfile read-app/Dockerfile
+	.venv/bin/shellcheck --external-sources $$(grep -lE '^#!.*(ba)?sh$$' scripts/* demo/* tests/chromium)
+	BC_SKIP_MAPPING=TRUE LOG_LEVEL=ERROR .cache/lint/bin/checkov --config-file .checkov.yaml
+	scripts/audit .cache/lint/bin/pip-audit
 
 ##@ Cluster: CONTEXT=name and NAMESPACE=name choose another than kubectl's current one
 

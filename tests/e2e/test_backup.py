@@ -1,0 +1,130 @@
+"""Backup, and restore row by row: after a bad DELETE, to a point in time, and into an empty deployment."""
+
+import gzip
+import json
+import re
+import subprocess
+import uuid
+
+import pytest
+
+from e2e.cluster import ROOT, eventually
+
+
+def make(deployment, *arguments: str, fails: bool = False) -> str:
+    """What a make target says in the deployment's namespace."""
+    done = subprocess.run(
+        ["make", "--no-print-directory", *arguments, f"NAMESPACE={deployment.namespace}"],
+        cwd=ROOT, capture_output=True, text=True, timeout=400, check=False,
+    )  # fmt: skip
+    assert bool(done.returncode) is fails, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def rows(deployment, pod: str) -> list[list[str]]:
+    """Every column of every user, exactly."""
+    return deployment.sql(pod, "SELECT id, HEX(name), HEX(email), created_at FROM userdb.users ORDER BY id")
+
+
+def same_everywhere(deployment, wanted: list[list[str]]) -> bool:
+    return all(rows(deployment, pod) == wanted for pod in ("mysql-0", "mysql-1"))
+
+
+def register(deployment, count: int) -> None:
+    for number in range(count):
+        answer = deployment.post(f"Zoë '\"\\ 😀 {number}", f"{uuid.uuid4().hex}@example.com")
+        assert answer.status_code == 201, answer.text
+
+
+@pytest.fixture(scope="module")
+def backup(deployment) -> str:
+    """The name of a backup, and three users that are in it."""
+    register(deployment, 3)
+    gtids = deployment.sql("mysql-0", "SELECT REPLACE(@@gtid_executed, '\\n', '')")[0][0]
+    deployment.sql("mysql-1", f"DO WAIT_FOR_EXECUTED_GTID_SET('{gtids}', 30)", timeout=40)
+    said = make(deployment, "backup")
+    count = len(rows(deployment, "mysql-0"))
+    assert f"-- Table users: {count} rows, checksum" in said
+    return re.search(r"userdb-\S+\.sql\.gz", said)[0]
+
+
+def test_a_bad_delete_is_undone_to_just_before_it(deployment, backup):
+    register(deployment, 2)
+    before = rows(deployment, "mysql-0")
+    deployment.sql("mysql-0", "DELETE FROM userdb.users")
+    register(deployment, 1)  # goes on meanwhile
+    deleted = re.findall(r"^(\S+) .*Delete userdb\.users", make(deployment, "history"), re.MULTILINE)[-1]
+    said = make(deployment, "restore", f"FROM={backup}", f"TO_BEFORE={deleted}")
+    assert same_everywhere(deployment, before)
+    # What was registered since is offered, and can be added with the statement that is printed.
+    assert "1 of its users are not among the restored ones" in said
+    deployment.sql("mysql-0", re.search(r"INSERT INTO userdb\.users [^']*", said)[0])
+    assert len(rows(deployment, "mysql-0")) == len(before) + 1
+
+
+def test_what_a_restore_refuses(deployment, backup):
+    """Nothing is replaced when the backup, or the transaction, is not what it seems."""
+    before = rows(deployment, "mysql-0")
+    assert "there is no backup no-such" in make(deployment, "restore", "FROM=no-such", fails=True)
+    unknown = f"{uuid.uuid4()}:1"
+    said = make(deployment, "restore", f"FROM={backup}", f"TO_BEFORE={unknown}", fails=True)
+    assert f"does not know the transaction {unknown}" in said
+    assert rows(deployment, "mysql-0") == before
+
+
+def job(deployment, name: str, change) -> str:
+    """Run a changed copy of the backup's Job and return the sentence with which it failed."""
+    made = json.loads(
+        deployment.kubectl("create", "job", name, "--from=cronjob/mysql-backup", "--dry-run=client", "-o", "json")
+    )
+    change(made["spec"]["template"]["spec"])
+    deployment.kubectl("create", "-f", "-", stdin=json.dumps(made))
+
+    def state():
+        return json.loads(deployment.kubectl("get", "job", name, "-o", "json"))["status"]
+
+    eventually(lambda: state().get("failed") or state().get("succeeded"), timeout=180, every=1)
+    assert state().get("failed") == 1
+    return deployment.kubectl("get", "pods", "-l", f"job-name={name}", "-o", "jsonpath={..terminated.message}")
+
+
+def test_an_absent_replica_makes_the_backup_fail_with_a_sentence(deployment):
+    def absent(pod):
+        pod["containers"][0]["env"][0]["value"] = "mysql-7.mysql"
+
+    assert "mysql-7.mysql does not answer. Is that replica there" in job(deployment, "absent-replica", absent)
+
+
+def test_a_full_volume_makes_the_backup_fail_with_a_sentence(deployment):
+    emails = ", ".join(f"('full', '{uuid.uuid4().hex}@example.com')" for _ in range(500))
+    deployment.sql("mysql-0", f"INSERT INTO userdb.users (name, email) VALUES {emails}")
+
+    def small(pod):
+        volume = next(each for each in pod["volumes"] if each["name"] == "backup")
+        del volume["persistentVolumeClaim"]
+        volume["emptyDir"] = {"medium": "Memory", "sizeLimit": "8Ki"}
+
+    try:
+        assert "the backup volume is full" in job(deployment, "full-volume", small)
+    finally:
+        deployment.sql("mysql-0", "DELETE FROM userdb.users WHERE name = 'full'")
+
+
+def test_a_copy_is_restored_into_an_empty_deployment(deployment, backup, tmp_path):
+    """The way to another cluster: fetch a backup, lose everything, deploy, restore from the file."""
+    copy = ROOT / backup
+    try:
+        make(deployment, "fetch", f"FROM={backup}")
+        checksum = re.search(r"Table users: \d+ rows, checksum \d+", gzip.decompress(copy.read_bytes()).decode())[0]
+        damaged = tmp_path / "damaged.sql.gz"
+        damaged.write_bytes(copy.read_bytes()[:-40])
+        assert "is damaged" in make(deployment, "restore", f"FROM={damaged}", fails=True)
+        make(deployment, "clean", "YES=1")
+        deployment.apply()
+        deployment.wait_ready()
+        assert checksum in make(deployment, "restore", f"FROM={copy}")
+        assert len(rows(deployment, "mysql-0")) == int(checksum.split()[2])
+        assert same_everywhere(deployment, rows(deployment, "mysql-0"))
+    finally:
+        copy.unlink(missing_ok=True)
+    register(deployment, 1)
