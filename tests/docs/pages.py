@@ -10,7 +10,9 @@ How a page is written, so that it can be run as it stands:
 - The last block of a page cleans up.
 """
 
+import contextlib
 import difflib
+import os
 import re
 import subprocess
 from dataclasses import dataclass
@@ -64,6 +66,21 @@ def blocks(page):
         if not (block.mark or "").startswith("not run"):
             found.append(block)
     return found
+
+
+@contextlib.contextmanager
+def current_namespace(namespace, kubeconfig):
+    """Make `namespace` kubectl's current one while pages are run; `kubeconfig` is the file for that."""
+    kubeconfig.write_bytes(subprocess.check_output(["kubectl", "config", "view", "--raw", "--minify", "--flatten"]))
+    before = os.environ.get("KUBECONFIG")
+    os.environ["KUBECONFIG"] = str(kubeconfig)
+    try:
+        subprocess.check_call(["kubectl", "config", "set-context", "--current", f"--namespace={namespace}"])
+        yield
+    finally:
+        del os.environ["KUBECONFIG"]
+        if before is not None:
+            os.environ["KUBECONFIG"] = before
 
 
 def matches(shown, printed):

@@ -5,9 +5,11 @@ import time
 
 import pytest
 
-from docs.pages import ROOT, blocks
+from docs.pages import ROOT, blocks, current_namespace
+from e2e.cluster import Deployment
 
 LESSONS = ROOT / "kubernetes" / "lessons"
+LABS = sorted((LESSONS / "break-it").glob("*.md"), key=lambda page: (page.name != "README.md", page.name))
 # What is not in a namespace and so is not deleted with it: everything that lessons make there says "lesson".
 OUTSIDE = "{range .items[*]}{.kind} {.metadata.name} {.metadata.labels} {.spec.claimRef.namespace}{'\\n'}{end}"
 
@@ -32,3 +34,24 @@ def test_lesson(lesson):
     while (left := left_by_lessons()) and time.monotonic() < deadline:
         time.sleep(1)
     assert left == []
+
+
+@pytest.fixture(scope="module")
+def _demo_to_break(tmp_path_factory):
+    """The main demo in a namespace of its own, kubectl's current one."""
+    demo = Deployment("labs")
+    try:
+        demo.apply()
+        demo.wait_ready(300)
+        with current_namespace(demo.namespace, tmp_path_factory.mktemp("labs") / "kubeconfig"):
+            yield
+    finally:
+        demo.remove()
+
+
+@pytest.mark.timeout(1500)
+@pytest.mark.usefixtures("_demo_to_break")
+@pytest.mark.parametrize("page", [page.name for page in LABS])
+def test_break_it(page):
+    for step in blocks(LESSONS / "break-it" / page):
+        step.run()
