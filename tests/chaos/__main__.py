@@ -24,7 +24,7 @@ It must be able to fail. To see that it does:
 
 - Take semi-sync away: in start.sh in kubernetes/mysql-statefulset.yaml, change `rpl_semi_sync_source_enabled = ON`
   to OFF. It ends before the first fault: no write is ever `replicated: true`.
-- Delete a row by hand while it runs: kubectl -n NAMESPACE exec mysql-0 -c mysql -- mysql -u root -e
+- Delete a row by hand while it runs: kubectl -n chaos-... exec mysql-0 -c mysql -- mysql -u root -e
   'DELETE FROM userdb.users LIMIT 1'. The fault's line shows it as lost, and the run ends with status 1.
 """
 
@@ -111,27 +111,23 @@ def main(short: bool) -> int:
     problems: list[str] = []
     what = ""
     try:
-        with under_load(nodes, ledger) as chaos:
+        with under_load(nodes, ledger, small_volume="500Mi") as chaos:
             what = versions(chaos)
-            print(
-                f"{what}; namespace {chaos.deployment.namespace}\n\n{row('', [name for name, _, _ in COLUMNS])}",
-                flush=True,
-            )
+            print(f"{what}\n\n{row('', [name for name, _, _ in COLUMNS])}", flush=True)
+            for fault in ON_SMALL_VOLUME * rounds:
+                outcomes.append(run(chaos, fault))
+        with under_load(nodes, ledger) as chaos:
             add_ballast(chaos)
             chaos.long = not short
             for fault in chosen * rounds:
                 outcomes.append(run(chaos, fault))
-        with under_load(nodes, ledger, small_volume="500Mi") as chaos:
-            for fault in ON_SMALL_VOLUME * rounds:
-                outcomes.append(run(chaos, fault))
-    except (AssertionError, ClusterError) as error:
-        problems.append(f"stopped: {error}")
+    except (AssertionError, ClusterError, KeyboardInterrupt) as error:
+        problems.append(f"stopped: {error or 'interrupted'}")
     problems += [f"{outcome.fault}: {sentence}" for outcome in outcomes for sentence in outcome.wrong]
-    total = Outcome("all")
     print(row("all", [collect([value(o) for o in outcomes] or [0]) for _, value, collect in COLUMNS]))
-    total.acknowledged = sum(outcome.acknowledged for outcome in outcomes)
-    if not short and total.acknowledged < ENOUGH:
-        problems.append(f"only {total.acknowledged} writes were acknowledged; {ENOUGH} are wanted")
+    acknowledged = sum(outcome.acknowledged for outcome in outcomes)
+    if not short and acknowledged < ENOUGH:
+        problems.append(f"only {acknowledged} writes were acknowledged; {ENOUGH} are wanted")
     if skipped:
         sentence = f"SKIPPED: {len(FAULTS) - len(chosen)} faults of nodes, because {', '.join(skipped)} are not set"
         print(sentence)

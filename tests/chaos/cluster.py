@@ -50,7 +50,7 @@ class Placed(Deployment):
                     {"name": "data", "emptyDir": {"medium": "Memory", "sizeLimit": self.small_volume}}
                 )
                 for container in (*pod["initContainers"], *pod["containers"]):
-                    container["resources"] = {"limits": {"memory": "2Gi"}}  # which the volume is counted against
+                    container["resources"]["limits"] = {"memory": "2Gi"}  # which the volume is counted against
         return yaml.safe_dump_all(documents, sort_keys=False)
 
 
@@ -81,6 +81,7 @@ class Chaos:
         self.kubectl, self.sql = deployment.kubectl, deployment.sql
         self.long = False
         self.unpromised: set[str] = set()
+        self._compared = 0  # attempts before the last comparison
         self._gone: set[str] = set()  # found lost already: said once
         self._alone: list[tuple[float, float]] = []
 
@@ -118,8 +119,8 @@ class Chaos:
         self._alone.append((start, time.time()))
 
     def primary_lost_its_volume(self) -> None:
-        """From now on, writes whose answer did not say `replicated: true` may be missing: there was one copy."""
-        self.unpromised |= {a.email for a in self.load.attempts if not a.replicated}
+        """Writes since the last comparison that were not answered with `replicated: true` may be missing."""
+        self.unpromised |= {a.email for a in self.load.attempts[self._compared :] if not a.replicated}
 
     # What happens around a fault.
 
@@ -128,7 +129,7 @@ class Chaos:
         outcome = Outcome(name)
         self._alone.clear()
         self.unpromised.clear()
-        attempts_before, reads_before = len(self.load.attempts), len(self.load.reads)
+        self._compared, reads_before = len(self.load.attempts), len(self.load.reads)
         self.load.resume()
         self._wait_for_replicated_writes()
         start = time.time()
@@ -139,7 +140,7 @@ class Chaos:
         outcome.whole_after = time.time() - over
         end = time.time()
         self.load.pause()
-        self._count(outcome, self.load.attempts[attempts_before:], self.load.reads[reads_before:], start, end)
+        self._count(outcome, self.load.attempts[self._compared :], self.load.reads[reads_before:], start, end)
         self._compare(outcome)
         return outcome
 
@@ -265,7 +266,7 @@ def node_command(which: str, node: str) -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     if done.returncode:
         raise ClusterError(f"{which} for {node}: {done.stderr or done.stdout}")

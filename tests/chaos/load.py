@@ -11,7 +11,7 @@ from pathlib import Path
 import requests
 
 WRITERS, READERS = 6, 3
-PAUSE = 0.1  # seconds between two requests of one thread
+PAUSE = 0.2  # seconds between two requests of one thread
 REQUESTS_PER_SESSION = 30  # then a new connection, which may be to another pod
 # Seconds to connect, and to wait for an answer: longer than the semi-sync wait and the apps' own time limits.
 WRITE_TIMEOUT = (2, 12)
