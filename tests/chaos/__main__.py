@@ -77,7 +77,8 @@ FAULTS = [
     Fault("every pod deleted at once",      faults.delete_everything,               write_gap=15, reads_failing=15),
 ]
 ON_SMALL_VOLUME = [
-    Fault("primary: volume full for 15 s",  faults.fill_volume),
+    # MySQL looks once a minute whether a full disk has room again.
+    Fault("primary: volume full for 15 s",  faults.fill_volume,                     write_gap=80),
 ]
 # fmt: on
 ENOUGH = 20_000  # acknowledged writes in the long form

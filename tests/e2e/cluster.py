@@ -109,7 +109,7 @@ class Deployment:
         self.admission_warnings += done.stderr
         return done.stdout
 
-    def wait_ready(self, timeout: int = 120) -> None:
+    def wait_ready(self, timeout: int = 240) -> None:
         """Wait until the StatefulSet and both Deployments are rolled out completely."""
         end = time.monotonic() + timeout
         for workload in ("statefulset/mysql", "deployment/write-app", "deployment/read-app"):

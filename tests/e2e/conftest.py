@@ -13,7 +13,9 @@ def _cluster():
     try:
         kubectl("get", "--raw", "/readyz", timeout=15)
     except (ClusterError, FileNotFoundError) as error:
-        pytest.exit(f"no cluster to test on: {error}. Install kubectl and choose a context: kubectl config use-context NAME", 1)
+        pytest.exit(
+            f"no cluster to test on: {error}. Install kubectl and choose a context: kubectl config use-context NAME", 1
+        )
 
 
 @pytest.fixture(scope="session")
