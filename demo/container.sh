@@ -41,5 +41,5 @@ while [ "$1" != -- ]; do
   shift
 done
 shift
-mount -o remount,ro "$PWD"
+mount -o remount,bind,ro "$PWD"
 exec chroot . setpriv --reuid "$uid" --regid "$uid" --clear-groups --no-new-privs "$@"
