@@ -29,7 +29,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 HERE = PROJECT / "demo"
 MYSQL_ROOT = PROJECT / ".cache" / "mysql-root"
 OLDEST_MYSQL = (8, 4)
-SPACE_TO_DOWNLOAD, SPACE_FOR_A_SERVER = 1000, 300  # MB
+SPACE_TO_DOWNLOAD, SPACE_FOR_A_SERVER, SPACE_TO_RUN = 1000, 250, 100  # MB
 
 # From linux/sched.h and linux/prctl.h.
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
@@ -57,7 +57,8 @@ def main():
     ports = [number("WRITE_PORT", 1, 65535, 30000), number("READ_PORT", 1, 65535, 30001)]
     check_ports(ports)
     root = mysql_root()
-    check_space(arguments.folder, SPACE_FOR_A_SERVER * max(replicas, 2), "MySQL's data")
+    new_servers = max(replicas, 2) - len(list(arguments.folder.glob("data/mysql-*/data")))
+    check_space(arguments.folder, SPACE_TO_RUN + SPACE_FOR_A_SERVER * max(new_servers, 0), "MySQL's data")
     (arguments.folder / "stopped").mkdir(exist_ok=True)
     sys.exit(run(arguments, root, replicas, lock))
 
