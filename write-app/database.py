@@ -72,6 +72,9 @@ class Duplicate(Exception):
 def add_user(name, email):
     """Insert a user. Returns a dictionary with id, mysql_pod, gtid and replicated. Raises Duplicate or Unavailable."""
     with primary() as connection:
+        if not connection.info["semi_sync"].endswith(",ON"):
+            # It was off when this connection looked last; a replica may be back since.
+            connection.info["semi_sync"] = query(connection, FIRST_LOOK)[1]
         try:
             with connection.cursor() as cursor:
                 cursor.execute(INSERT, (name, email))

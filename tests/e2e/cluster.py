@@ -79,8 +79,7 @@ class Deployment:
 
     @staticmethod
     def _free_ports() -> tuple[str, str]:
-        services = json.loads(kubectl("get", "services", "-A", "-o", "json"))["items"]
-        taken = {port.get("nodePort") for service in services for port in service["spec"].get("ports", [])}
+        taken = node_ports()
         for first in range(30002, 30010, 2):
             if not {first, first + 1} & taken:
                 return str(first), str(first + 1)
@@ -164,6 +163,13 @@ class Deployment:
     def remove(self) -> None:
         """Delete the namespace, with volumes, and wait until it is gone."""
         kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--timeout=150s", timeout=160)
+
+
+def node_ports() -> set[int]:
+    """The NodePorts that are taken in the whole cluster."""
+    services = json.loads(kubectl("get", "services", "-A", "-o", "json"))["items"]
+    ports = [port for service in services for port in service["spec"].get("ports", [])]
+    return {port["nodePort"] for port in ports if "nodePort" in port}
 
 
 def node_address() -> str:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from e2e.cluster import eventually
+from e2e.cluster import eventually, kubectl
 
 # Tries to open a connection and says what came of it. The apps' images have Python, MySQL's has bash.
 CONNECT = """
@@ -112,3 +112,19 @@ def test_pods_are_admitted_by_pod_security_restricted_without_a_warning(deployme
 def test_no_pod_has_a_token_or_can_write_its_root_file_system(deployment, pod, container):
     command = "test ! -e /var/run/secrets/kubernetes.io && ! touch /nothing 2>/dev/null && id -u"
     assert int(deployment.kubectl("exec", pod, "-c", container, "--", "sh", "-c", command)) > 0
+
+
+def test_both_pages_answer_on_every_node(deployment, stranger):
+    """A NodePort answers on all nodes, also on those without a pod of the app."""
+    nodes = json.loads(kubectl("get", "nodes", "-o", "json"))["items"]
+    hosts = [a["address"] for node in nodes for a in node["status"]["addresses"] if a["type"] == "InternalIP"]
+    assert len(hosts) == len(nodes)
+    for host in hosts:
+        for url in (deployment.write_url, deployment.read_url):
+            port = url.rpartition(":")[2]
+            ask = (
+                f"exec 3<>/dev/tcp/{host}/{port}"
+                f" && printf 'GET /healthz HTTP/1.0\\r\\nHost: {host}\\r\\n\\r\\n' >&3 && head -1 <&3"
+            )
+            answer = deployment.kubectl("exec", stranger, "--", "timeout", "5", "bash", "-c", ask)
+            assert " 200 " in answer, (host, url)
