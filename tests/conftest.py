@@ -12,6 +12,9 @@ def pytest_configure():
     (PROJECT / ".cache").mkdir(exist_ok=True)
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(PROJECT / ".cache"))
     remove_abandoned()
+    node = PROJECT / ".cache" / "chromium" / "node"
+    if node.exists():  # tests/chromium made it, on a machine without Node.js's libraries
+        os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(node))
 
 
 @pytest.fixture(scope="session")
