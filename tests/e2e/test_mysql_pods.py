@@ -104,6 +104,15 @@ def test_what_the_walk_through_shows_on_both_pods(deployment):
     assert "Replica_SQL_Running: Yes" in status
 
 
+PODS = ("mysql-0", "mysql-1")
+
+
+def pairs(deployment, calls: int) -> set[tuple[str, str]]:
+    """Which app pods answered `calls` requests, each with which MySQL pod."""
+    answers = [deployment.get("/mysql-pod").json() for _ in range(calls)]
+    return {(answer["app_pod"], answer["mysql_pod"]) for answer in answers}
+
+
 def refusal(deployment) -> list[requests.Response]:
     """What write-app answers, if that is 503."""
     answer = deployment.post("x", f"{uuid.uuid4().hex}@example.com")
@@ -112,7 +121,8 @@ def refusal(deployment) -> list[requests.Response]:
 
 def test_reads_go_on_and_writes_get_503_while_the_primary_is_away(deployment):
     write(deployment)
-    eventually(lambda: len({deployment.get("/mysql-pod").json()["mysql_pod"] for _ in range(8)}) == 2, 30)
+    # A replica gets its share of a worker's connections within seconds of being ready: every app pod must have both.
+    eventually(lambda: pairs(deployment, 24) == {(app, pod) for app in deployment.pods("read-app") for pod in PODS}, 60)
     with Reads(deployment) as reads:
         deployment.signal_mysqld("mysql-0", "KILL")
         # (In a list, because a response that is an error counts as false.)
