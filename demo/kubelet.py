@@ -8,6 +8,7 @@ manifest's. While FOLDER/stopped/POD exists there is no such pod, as if the Stat
 Left out: limits of memory and CPU, and long pauses between restarts.
 """
 
+import contextlib
 import json
 import os
 import re
@@ -259,7 +260,8 @@ def main(folder, manifests, replicas, name):
 
     class Agent(socketserver.BaseRequestHandler):
         def handle(self):
-            self.request.sendall(b"up\n" if kubelet.ready else b"down\n")
+            with contextlib.suppress(ConnectionError):  # who asked did not wait for the answer
+                self.request.sendall(b"up\n" if kubelet.ready else b"down\n")
 
     socketserver.ThreadingTCPServer.allow_reuse_address = True
     agent = socketserver.ThreadingTCPServer((kubelet.pod.address, AGENT_PORT), Agent)
