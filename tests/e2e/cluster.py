@@ -118,7 +118,8 @@ class Deployment:
     def sql(self, pod: str, statement: str, timeout: float = 30) -> list[list[str]]:
         """The rows that root gets in a MySQL pod, through kubectl exec and without a password."""
         out = self.kubectl(
-            "exec", "-i", pod, "-c", "mysql", "--", "mysql", "-u", "root", "--batch", "--skip-column-names",
+            "exec", "-i", pod, "-c", "mysql", "--", "mysql", "-u", "root", "--default-character-set=utf8mb4",
+            "--batch", "--skip-column-names",
             stdin=statement, timeout=timeout,
         )  # fmt: skip
         return [line.split("\t") for line in out.splitlines()]
