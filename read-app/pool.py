@@ -4,7 +4,8 @@ Kubernetes balances when a connection is opened, and picks the pod at random. To
 still be fast, each worker process keeps a few connections to every pod that it was given and lends them in
 turn: pod by pod, and of one pod the connection that rested longest. One thread opens a new one twice a second
 and retires old ones, so that pods that join or leave mysql-read are noticed within seconds, and no request
-waits for a connection to be opened.
+waits for a connection to be opened. Only when a pod has died are there requests without a connection: then
+several threads open some at the same time, because a pod that is frozen keeps each of them waiting.
 """
 
 import itertools
@@ -25,8 +26,9 @@ OPEN_EVERY = 0.5  # seconds
 PER_POD = 4  # connections kept to each MySQL pod
 MAX_AGE = 10.0  # seconds; a pod that left mysql-read gets no reads after that
 # Kubernetes picks at random, and may pick a dead pod several times although another one lives: ten times in a row
-# happens once in a thousand times with two pods.
-GIVE_UP_AFTER = 10  # failures to open a connection, while there is none
+# happens once in a thousand times with two pods, twenty times once in a million.
+GIVE_UP_AFTER = 20  # failures to open a connection, while there is none
+HELPERS = 4  # threads that open connections when there are too few
 
 
 class Reader:
@@ -72,38 +74,55 @@ class Pool:
     """Lends Readers, to one MySQL pod after the other."""
 
     def __init__(self):
-        self.changed = threading.Condition()
+        lock = threading.Lock()
+        self.changed = threading.Condition(lock)  # a connection is free, or could not be opened
+        self.needed = threading.Condition(lock)  # somebody waits, and there are hardly any connections
         self.idle = {}  # MySQL pod: the connections that nobody uses, the one that rested longest first
         self.turn = {}  # MySQL pod: the number of its last turn
         self.turns = itertools.count(1)
         self.lent = 0  # connections in use
         self.waiting = 0  # threads that wait for one
         self.failures = 0  # connections that could not be opened
-        self.thread = None
+        self.started = False
 
     def start(self):
         """Open connections from now on, in the background. Does nothing the second time."""
         with self.changed:
-            if self.thread is None:
-                self.thread = threading.Thread(target=self.refresh, name="refresh", daemon=True)
-                self.thread.start()
+            if not self.started:
+                self.started = True
+                for target in (self.refresh, *[self.help] * HELPERS):
+                    threading.Thread(target=target, name=target.__name__, daemon=True).start()
 
     def refresh(self):
         """Open connections for ever: at first as many as two pods get, then one at a time."""
         for number in itertools.count():
-            try:
-                reader = Reader(settings.DB_HOST)
-            except (pymysql.Error, OSError) as error:
-                log_error(error, settings.DB_HOST)
-                with self.changed:
-                    self.failures += 1
-                    self.changed.notify_all()
-                    urgent = self.waiting
-                time.sleep(OPEN_EVERY / 5 if urgent else OPEN_EVERY)
-            else:
-                self.add(reader)
-                if number >= 2 * PER_POD:
-                    time.sleep(OPEN_EVERY)
+            if not self.open() or number >= 2 * PER_POD:
+                time.sleep(OPEN_EVERY)
+
+    def help(self):
+        """Open connections for ever, while requests wait and there are fewer than one pod gets."""
+        while True:
+            with self.needed:
+                self.needed.wait_for(self.is_short)
+            if not self.open():
+                time.sleep(OPEN_EVERY / 5)
+
+    def is_short(self):
+        """Tell whether requests wait and new connections would help. To be called with the lock held."""
+        return self.waiting and self.lent + sum(map(len, self.idle.values())) < PER_POD
+
+    def open(self):
+        """Open one connection and take it in. Returns whether that worked."""
+        try:
+            reader = Reader(settings.DB_HOST)
+        except (pymysql.Error, OSError) as error:
+            log_error(error, settings.DB_HOST)
+            with self.changed:
+                self.failures += 1
+                self.changed.notify_all()
+            return False
+        self.add(reader)
+        return True
 
     def add(self, reader):
         """Take in a new connection, and retire those that it replaces."""
@@ -140,6 +159,8 @@ class Pool:
                     remaining = deadline - time.monotonic()
                     if remaining <= 0 or (self.lent == 0 and self.failures - failures >= GIVE_UP_AFTER):
                         raise Unavailable
+                    if self.is_short():
+                        self.needed.notify_all()
                     self.changed.wait(remaining)
             finally:
                 self.waiting -= 1

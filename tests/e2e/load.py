@@ -7,31 +7,52 @@ import uuid
 import requests
 
 
-class Load:
-    """Ten reads and five registrations a second in the background.
+class Reads:
+    """Ten reads a second in the background.
 
-    with Load(deployment) as load: ...; then load.failed_reads, load.unexpected (answers of write-app that are neither
-    201 nor 503), load.registered (addresses answered 201) and load.longest_gap (seconds without a registration).
+    with Reads(deployment) as reads: ...; then reads.done (answers) and reads.failed (those that were not 200).
     """
 
     def __init__(self, deployment) -> None:
-        self.deployment, self.reads = deployment, 0
-        self.failed_reads: list[str] = []
-        self.unexpected: list[str] = []
-        self.registered: list[str] = []
-        self.longest_gap = 0.0
+        self.deployment, self.done = deployment, 0
+        self.failed: list[str] = []
         self._end = threading.Event()
-        self._threads = [threading.Thread(target=self._read), threading.Thread(target=self._write)]
+        self._threads = [threading.Thread(target=self._read)]
 
     def _read(self) -> None:
         while not self._end.wait(0.1):
             try:
                 answer = self.deployment.get("/users?limit=1")
                 if answer.status_code != 200:
-                    self.failed_reads.append(answer.text)
+                    self.failed.append(answer.text)
             except requests.RequestException as error:
-                self.failed_reads.append(repr(error))
-            self.reads += 1
+                self.failed.append(repr(error))
+            self.done += 1
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+
+class Load(Reads):
+    """Ten reads and five registrations a second in the background.
+
+    Besides what Reads keeps: unexpected (answers of write-app that are neither 201 nor 503), registered (addresses
+    answered 201) and longest_gap (seconds without a registration).
+    """
+
+    def __init__(self, deployment) -> None:
+        super().__init__(deployment)
+        self.unexpected: list[str] = []
+        self.registered: list[str] = []
+        self.longest_gap = 0.0
+        self._threads.append(threading.Thread(target=self._write))
 
     def _write(self) -> None:
         last = time.monotonic()
@@ -49,16 +70,6 @@ class Load:
             elif answer.status_code != 503:
                 self.unexpected.append(answer.text)
         self.longest_gap = max(self.longest_gap, time.monotonic() - last)
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._end.set()
-        for thread in self._threads:
-            thread.join()
 
     def lost(self) -> set[str]:
         """Registrations that were confirmed and are not on the primary, or not on mysql-1."""

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import threading
 import time
 import uuid
 
@@ -10,6 +9,7 @@ import pytest
 import requests
 
 from e2e.cluster import ClusterError, eventually
+from e2e.load import Reads
 
 
 def rows(deployment, pod: str) -> list[list[str]]:
@@ -44,32 +44,6 @@ def whole(deployment, count: int) -> bool:
         follows(deployment, f"mysql-{n}") == f"mysql-{n - 1}.mysql" and rows(deployment, f"mysql-{n}") == wanted
         for n in range(1, count)
     )
-
-
-class Reads:
-    """Reads /users ten times a second in the background, and keeps what failed."""
-
-    def __init__(self, deployment) -> None:
-        self.deployment, self.done, self.failed, self.stop = deployment, 0, [], threading.Event()
-        self.thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        while not self.stop.wait(0.1):
-            try:
-                answer = self.deployment.get("/users?limit=1")
-                if answer.status_code != 200:
-                    self.failed.append(answer.text)
-            except requests.RequestException as error:
-                self.failed.append(repr(error))
-            self.done += 1
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
 
 
 def test_pods_stand_on_different_nodes(deployment):

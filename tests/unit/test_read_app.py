@@ -1,6 +1,9 @@
 """read-app without a database: what it refuses, how it says so, and the parts that need no server."""
 
+import itertools
 import socket
+import threading
+import time
 
 import pytest
 
@@ -122,6 +125,22 @@ def test_dead_pod_gets_no_more_reads(pool):
     assert pool.lend(200).mysql_pod == "mysql-1"
     with pytest.raises(Exception, match=r"^$"):
         pool.lend(100)
+
+
+def test_a_read_finds_the_living_pod_while_connections_to_a_frozen_one_hang(read_app, monkeypatch):
+    released, attempts = threading.Event(), itertools.count(1)
+
+    def open_connection(host):
+        if next(attempts) <= 3:
+            released.wait(30)
+            raise TimeoutError
+        return Reader("mysql-1", time.monotonic())
+
+    monkeypatch.setattr(read_app.pool, "Reader", open_connection)
+    try:
+        assert read_app.pool.Pool().lend(time.monotonic() + 10).mysql_pod == "mysql-1"
+    finally:
+        released.set()
 
 
 @pytest.mark.parametrize(
