@@ -8,8 +8,10 @@ from running_demo import PROJECT, Demo, remove_abandoned, why_not_here
 
 
 def pytest_configure():
-    """Keep tmp_path inside the project, and remove what killed runs left there."""
+    """Keep tmp_path inside the project, remove what killed runs left there, and forget make."""
     (PROJECT / ".cache").mkdir(exist_ok=True)
+    for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+        os.environ.pop(name, None)  # make that a test runs is a reader's, not a part of the make that runs the tests
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(PROJECT / ".cache"))
     remove_abandoned()
     node = PROJECT / ".cache" / "chromium" / "node"
