@@ -1,6 +1,7 @@
 """The reading page."""
 
 import time
+import uuid
 from urllib.parse import urlsplit
 
 import pytest
@@ -154,3 +155,32 @@ def test_stopped_replication_is_shown(opened, target):
     finally:
         target.sql(1, "START REPLICA SQL_THREAD")
     expect(replica).to_contain_text("up to date with mysql-0")
+
+
+def test_diverged_replica_is_shown_with_both_ways_out(opened, target):
+    page = opened(target.read_url)
+    replica = page.locator(".topology [data-pod=mysql-1]")
+    expect(replica).to_contain_text("up to date with mysql-0")
+    gtid = f"{uuid.uuid4()}:1"
+    transaction = f"SET gtid_next = '{gtid}'; COMMIT; SET gtid_next = AUTOMATIC"
+    target.sql(1, f"SET GLOBAL super_read_only = OFF; {transaction}; SET GLOBAL super_read_only = ON")
+    try:
+        expect(replica).to_contain_text("has diverged from mysql-0", timeout=REPAIR)
+        words = page.locator(".words")
+        expect(words).to_contain_text(gtid.partition(":")[0])
+        expect(words).to_contain_text("kubectl delete pvc/data-mysql-1 pod/mysql-1")
+        expect(words).to_contain_text("kubectl delete pvc/data-mysql-0 pod/mysql-0")
+        screenshot(page, "read-replica-diverged")
+        check_accessibility(page)
+    finally:
+        target.sql(0, transaction)  # an empty transaction: now the source has it, too
+    expect(replica).to_contain_text("up to date with mysql-0", timeout=REPAIR)
+
+
+def test_pod_that_is_gone_is_still_drawn(opened, target):
+    page = opened(target.read_url)
+    # As after scaling down from three: this page has seen mysql-2, and DNS no longer has it.
+    page.route("**/live?*", lambda route: route.continue_(url=f"{target.read_url}/live?pods=3"))
+    expect(page.locator(".topology [data-pod=mysql-2][data-gone]")).to_contain_text("is gone")
+    screenshot(page, "read-pod-gone")
+    check_accessibility(page)
