@@ -4,6 +4,7 @@ import gzip
 import json
 import re
 import subprocess
+import time
 import uuid
 
 import pytest
@@ -108,6 +109,33 @@ def test_a_full_volume_makes_the_backup_fail_with_a_sentence(deployment):
         assert "the backup volume is full" in job(deployment, "full-volume", small)
     finally:
         deployment.sql("mysql-0", "DELETE FROM userdb.users WHERE name = 'full'")
+
+
+@pytest.mark.timeout(1500)
+def test_a_million_users_come_back_after_their_table_was_dropped(deployment):
+    for first in range(0, 1_000_000, 100_000):
+        deployment.sql(
+            "mysql-0",
+            "SET cte_max_recursion_depth = 100000; INSERT INTO userdb.users (name, email) WITH RECURSIVE numbers (n) AS"
+            f" (SELECT {first} UNION ALL SELECT n + 1 FROM numbers WHERE n < {first + 99_999})"
+            " SELECT CONCAT('Million ', n), CONCAT('million-', n, '@example.com') FROM numbers",
+            timeout=120,
+        )
+    gtids = deployment.sql("mysql-0", "SELECT REPLACE(@@gtid_executed, '\\n', '')")[0][0]
+    assert deployment.sql("mysql-1", f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{gtids}', 240)", timeout=250) == [["0"]]
+
+    def checksum(pod: str) -> list[list[str]]:
+        return deployment.sql(pod, "SELECT COUNT(*) FROM userdb.users; CHECKSUM TABLE userdb.users", timeout=120)
+
+    wanted = checksum("mysql-0")
+    started = time.monotonic()
+    name = re.search(r"userdb-\S+\.sql\.gz", make(deployment, "backup"))[0]
+    backed_up = time.monotonic()
+    deployment.sql("mysql-0", "DROP TABLE userdb.users")
+    make(deployment, "restore", f"FROM={name}")
+    print(f"{wanted[0][0]} users: backup {backed_up - started:.0f} s, restore {time.monotonic() - backed_up:.0f} s")
+    assert int(wanted[0][0]) >= 1_000_000
+    assert checksum("mysql-0") == checksum("mysql-1") == wanted
 
 
 def test_a_copy_is_restored_into_an_empty_deployment(deployment, backup, tmp_path):
