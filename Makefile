@@ -9,6 +9,7 @@ help: ## Print this help
 
 .PHONY: demo demo-clean
 demo: ## Start MySQL servers and both apps here; REPLICAS=3, WRITE_PORT=31000 and READ_PORT=31001 are other choices
+	@demo/run.py --check
 	@demo/python-env .venv demo/requirements.txt
 	@.venv/bin/python demo/run.py
 
@@ -20,6 +21,7 @@ demo-clean: ## Delete the demo's data and the MySQL that was downloaded for it
 .PHONY: test pictures lint
 test: ## Run everything that can be tested without a cluster
 	@demo/python-env .venv requirements-dev.txt
+	@exec tests/chromium >/dev/null
 	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest tests --ignore=tests/e2e
 
 pictures: ## Make the pictures in images/ again: architecture.svg rendered, both pages in light and dark
@@ -33,7 +35,7 @@ lint: ## Check the style of Python, shell scripts, Dockerfiles and manifests, an
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/hadolint write-app/Dockerfile read-app/Dockerfile
-	.venv/bin/shellcheck --external-sources $$(grep -lE '^#!.*(ba)?sh$$' scripts/* demo/* tests/chromium)
+	.venv/bin/shellcheck --external-sources $$(grep -lsE '^#!.*(ba)?sh$$' .ci/* scripts/* demo/* tests/*)
 	BC_SKIP_MAPPING=TRUE LOG_LEVEL=ERROR .cache/lint/bin/checkov --config-file .checkov.yaml
 	scripts/audit .cache/lint/bin/pip-audit
 

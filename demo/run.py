@@ -2,6 +2,7 @@
 """make demo: MySQL with replicas and both apps on this machine, run from kubernetes/*.yaml without a cluster.
 
     run.py [--folder FOLDER] [--manifests FOLDER]      start it; Ctrl-C or SIGTERM stops it
+    run.py --check                                     only say what keeps it from starting, if anything does
     run.py --clean                                     delete its data and the MySQL that it downloaded
 
 Environment: REPLICAS (MySQL pods, by default the manifest's), WRITE_PORT and READ_PORT (by default 30000 and 30001).
@@ -31,6 +32,8 @@ MYSQL_ROOT = PROJECT / ".cache" / "mysql-root"
 OLDEST_MYSQL = (8, 4)
 SPACE_TO_DOWNLOAD, SPACE_FOR_A_SERVER, SPACE_TO_RUN = 1000, 250, 100  # MB
 
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, kill, a closed terminal
+
 # From linux/sched.h and linux/prctl.h.
 CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
 PR_SET_PDEATHSIG = 1
@@ -43,11 +46,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=PROJECT / ".demo", help="where the data is kept (.demo)")
     parser.add_argument("--manifests", type=Path, default=PROJECT / "kubernetes", help="the YAML files (kubernetes)")
+    parser.add_argument("--check", action="store_true")
     parser.add_argument("--clean", action="store_true")
     arguments = parser.parse_args()
     check_rights()
-    # Ctrl-C raises KeyboardInterrupt, wherever the program is; SIGTERM does the same.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for signum in STOPS:
+        signal.signal(signum, stopped_early)
     lock = lock_folder(arguments.folder)
     if arguments.clean:
         shutil.rmtree(arguments.folder)
@@ -56,7 +60,13 @@ def main():
     replicas = number("REPLICAS", 0, 9)
     ports = [number("WRITE_PORT", 1, 65535, 30000), number("READ_PORT", 1, 65535, 30001)]
     check_ports(ports)
-    root = mysql_root()
+    root = mysql_here() or MYSQL_ROOT
+    if not (root.exists() or shutil.which("apt-get")):
+        fail("install MySQL 8.4 or newer (mysqld, mysql) and HAProxy; only Debian and Ubuntu can download them.")
+    if arguments.check:
+        return
+    if not root.exists():
+        download_mysql()
     new_servers = max(replicas, 2) - len(list(arguments.folder.glob("data/mysql-*/data")))
     check_space(arguments.folder, SPACE_TO_RUN + SPACE_FOR_A_SERVER * max(new_servers, 0), "MySQL's data")
     (arguments.folder / "stopped").mkdir(exist_ok=True)
@@ -122,8 +132,18 @@ def check_space(folder, needed, what):
         fail(f"{what} needs {needed} MB in {folder}, and {free} MB are free. Free some space, then run it again.")
 
 
-def mysql_root():
-    """A file system with mysqld and haproxy: this machine's own, or one that is downloaded once."""
+def stopped_early(signum, _):
+    """Say that it is told to stop before anything runs, and end; what was in progress cleans up after itself."""
+    print(
+        "make demo: stopped before it was up. Nothing unfinished is kept; the next make demo goes on.",
+        file=sys.stderr,
+        flush=True,
+    )
+    sys.exit(128 + signum)
+
+
+def mysql_here():
+    """The root folder if this machine has mysqld and haproxy, new enough."""
     found = shutil.which("mysqld") and shutil.which("mysql")
     if found:
         text = subprocess.run(["mysqld", "--version"], capture_output=True, text=True).stdout
@@ -131,25 +151,26 @@ def mysql_root():
         found = version and "MariaDB" not in text and tuple(map(int, version.groups())) >= OLDEST_MYSQL
     if found and shutil.which("haproxy"):
         return Path("/")
-    if not MYSQL_ROOT.exists():
-        if not shutil.which("apt-get"):
-            fail("install MySQL 8.4 or newer (mysqld, mysql) and HAProxy; only Debian and Ubuntu can download them.")
-        MYSQL_ROOT.parent.mkdir(exist_ok=True)
-        check_space(MYSQL_ROOT.parent, SPACE_TO_DOWNLOAD, "MySQL")
-        command = [HERE / "mysql-root", MYSQL_ROOT, "mysql-server-core", "mysql-client-core", "haproxy"]
-        process = subprocess.Popen(command, cwd=PROJECT, start_new_session=True)
-        try:
-            status = process.wait()
-        except BaseException:  # interrupted: all that the script started has to clean up and end
-            os.killpg(process.pid, signal.SIGTERM)
-            process.wait()
-            raise
-        if status:
-            fail(
-                "MySQL could not be downloaded, see above: is the network there, and space on the disk "
-                f"({shutil.disk_usage(PROJECT).free >> 20} MB are free)? Nothing was left behind; run it again."
-            )
-    return MYSQL_ROOT
+    return None
+
+
+def download_mysql():
+    """Make a file system with mysqld and haproxy for the demo alone."""
+    MYSQL_ROOT.parent.mkdir(exist_ok=True)
+    check_space(MYSQL_ROOT.parent, SPACE_TO_DOWNLOAD, "MySQL")
+    command = [HERE / "mysql-root", MYSQL_ROOT, "mysql-server-core", "mysql-client-core", "haproxy"]
+    process = subprocess.Popen(command, cwd=PROJECT, start_new_session=True)
+    try:
+        status = process.wait()
+    except BaseException:  # interrupted: all that the script started has to clean up and end
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+        raise
+    if status:
+        fail(
+            "MySQL could not be downloaded, see above: is the network there, and space on the disk "
+            f"({shutil.disk_usage(PROJECT).free >> 20} MB are free)? Nothing was left behind; run it again."
+        )
 
 
 # -- running
@@ -179,7 +200,7 @@ def run(arguments, root, replicas, lock):
         told.append(signum)
         os.kill(child, signal.SIGTERM)
 
-    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for signum in STOPS:
         signal.signal(signum, stop)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if told:
@@ -244,8 +265,4 @@ def supervise(arguments, replicas):
 
 
 if __name__ == "__main__":
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("make demo: stopped.", file=sys.stderr)
-        sys.exit(128 + signal.SIGINT)
+    main()

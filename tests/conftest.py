@@ -1,6 +1,7 @@
 """Fixtures for all tests, and the rule that in CI nothing may be skipped."""
 
 import os
+import signal
 
 import pytest
 
@@ -14,6 +15,8 @@ def pytest_configure():
         os.environ.pop(name, None)  # make that a test runs is a reader's, not a part of the make that runs the tests
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(PROJECT / ".cache"))
     remove_abandoned()
+    # SIGTERM ends the tests as Ctrl-C does: what they started is stopped and deleted.
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("stopped by SIGTERM", 128 + signal.SIGTERM))
     node = PROJECT / ".cache" / "chromium" / "node"
     if node.exists():  # tests/chromium made it, on a machine without Node.js's libraries
         os.environ.setdefault("PLAYWRIGHT_NODEJS_PATH", str(node))

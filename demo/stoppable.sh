@@ -1,0 +1,21 @@
+#!/bin/sh
+# To be sourced by scripts with long steps. `stoppable COMMAND...` runs a step in a process group of its own, and gives its
+# status. When the script is told to stop (Ctrl-C, SIGTERM, a closed terminal), so is all of that group; then the script
+# prints the sentence $stopped and ends.
+stop() { # stop STATUS
+  trap '' INT TERM HUP
+  kill -TERM -- "-$step" 2>/dev/null || kill -TERM "$step" 2>/dev/null || true
+  wait "$step" || true
+  # shellcheck disable=SC2154 # the script says it
+  echo "$stopped" >&2
+  exit "$1"
+}
+
+stoppable() {
+  setsid "$@" &
+  step=$!
+  trap 'stop 130' INT
+  trap 'stop 143' TERM
+  trap 'stop 129' HUP
+  wait "$step"
+}
