@@ -10,8 +10,9 @@ import shutil
 import signal
 import sys
 import time
+from pathlib import Path
 
-from kubelet import is_ready
+from kubelet import PROJECT, is_ready
 from manifests import Manifests
 
 LOWEST_SPACE = 64 << 20  # bytes, less than MySQL needs for one new file
@@ -30,7 +31,7 @@ def main(folder, manifests, replicas):
             print(f"waiting for {', '.join(waiting)} to be ready ({told - started:.0f} s) ...", flush=True)
         time.sleep(0.2)
     write, read = (f"http://localhost:{os.environ[name]}" for name in ("WRITE_PORT", "READ_PORT"))
-    exec_ = f"demo/exec{'' if folder == '.demo' else f' --folder {folder}'}"
+    exec_ = f"demo/exec{'' if Path(folder) == PROJECT / '.demo' else f' --folder {folder}'}"
     print(
         f"""
 Everything is up after {time.monotonic() - started:.0f} s.

@@ -4,8 +4,8 @@
 # prints the sentence $stopped and ends.
 stop() { # stop STATUS
   trap '' INT TERM HUP
-  kill -TERM -- "-$step" 2>/dev/null || kill -TERM "$step" 2>/dev/null || true
-  wait "$step" || true
+  kill -TERM "-$step" || true
+  wait "$step" 2>/dev/null || true
   # shellcheck disable=SC2154 # the script says it
   echo "$stopped" >&2
   exit "$1"
