@@ -51,7 +51,7 @@ def main():
     arguments = parser.parse_args()
     check_rights()
     for signum in STOPS:
-        signal.signal(signum, stopped_early)
+        signal.signal(signum, lambda number, _: sys.exit(128 + number))
     lock = lock_folder(arguments.folder)
     if arguments.clean:
         shutil.rmtree(arguments.folder)
@@ -132,16 +132,6 @@ def check_space(folder, needed, what):
         fail(f"{what} needs {needed} MB in {folder}, and {free} MB are free. Free some space, then run it again.")
 
 
-def stopped_early(signum, _):
-    """Say that it is told to stop before anything runs, and end; what was in progress cleans up after itself."""
-    print(
-        "make demo: stopped before it was up. Nothing unfinished is kept; the next make demo goes on.",
-        file=sys.stderr,
-        flush=True,
-    )
-    sys.exit(128 + signum)
-
-
 def mysql_here():
     """The root folder if this machine has mysqld and haproxy, new enough."""
     found = shutil.which("mysqld") and shutil.which("mysql")
@@ -159,11 +149,11 @@ def download_mysql():
     MYSQL_ROOT.parent.mkdir(exist_ok=True)
     check_space(MYSQL_ROOT.parent, SPACE_TO_DOWNLOAD, "MySQL")
     command = [HERE / "mysql-root", MYSQL_ROOT, "mysql-server-core", "mysql-client-core", "haproxy"]
-    process = subprocess.Popen(command, cwd=PROJECT, start_new_session=True)
+    process = subprocess.Popen(command, cwd=PROJECT)
     try:
         status = process.wait()
-    except BaseException:  # interrupted: all that the script started has to clean up and end
-        os.killpg(process.pid, signal.SIGTERM)
+    except SystemExit:  # told to stop: the script says so, cleans up and ends
+        process.terminate()
         process.wait()
         raise
     if status:
