@@ -92,6 +92,13 @@ chaos: ## Half an hour of faults under load on the cluster, into docs/chaos.md; 
 	@demo/python-env .venv requirements-dev.txt
 	@PYTHONPATH=tests exec .venv/bin/python -m chaos $(if $(SHORT),--short)
 
+##@ Bench: both apps beside a naive one and beside the ceiling
+
+.PHONY: bench
+bench: ## Measure speed, cost and memory on this machine, into docs/performance.md; SOAK=1: ten minutes of load, watched
+	@demo/python-env .venv requirements-dev.txt
+	@PYTHONPATH=tests:demo exec .venv/bin/python -m bench $(if $(SOAK),--soak)
+
 ##@ Operation: docs/operations.md says when and why
 
 .PHONY: secret backup backups fetch history restore rotate

@@ -1,0 +1,341 @@
+"""make bench: both apps measured beside a naive one and beside the ceiling, in one run on this machine.
+
+    make bench            about ten minutes; writes docs/performance.md and docs/performance.svg
+    make bench SOAK=1     ten minutes of load on both apps: no errors, no growth, no leaks; writes nothing
+
+It starts a demo of its own on free ports, so `make demo` may run beside it; nothing else should. All programs are
+measured in turn, round after round, so that what else the machine does hits all alike; figures are medians of the
+rounds. It ends with status 1, and says which, if a target was missed.
+"""
+
+import argparse
+import http.client
+import os
+import platform
+import re
+import statistics
+import sys
+import threading
+import time
+from datetime import UTC, datetime
+from itertools import pairwise, product
+
+from bench import report, servers
+from bench.servers import Server
+from manifests import Manifests
+from running_demo import PROJECT, Demo, why_not_here
+
+PAGE, PICTURE = PROJECT / "docs" / "performance.md", PROJECT / "docs" / "performance.svg"
+ROUNDS = 5
+SECONDS = 2  # a measurement
+CLIENTS = (1, 16, 64)
+SMALL, LARGE = "thousand", "million"  # databases
+USERS, IDENTITY, SUBMIT = "/users?limit=50", "/mysql-pod", "/submit"
+BALANCE_EVERY = 0.1  # seconds between the requests of the one client whose answers are counted
+
+
+def main():
+    """Measure or soak."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--soak", type=int, nargs="?", const=600, metavar="SECONDS", help="of load; 600 if not said")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    arguments = parser.parse_args()
+    if reason := why_not_here():
+        sys.exit(reason)
+    generator = servers.generator()
+    demo = Demo()
+    try:
+        demo.wait_until_up()
+        servers.enter_network(demo)
+        servers.make_accounts(demo)
+        if arguments.soak:
+            failures = soak(demo, generator, arguments.soak)
+        else:
+            failures = measure(demo, generator, arguments.rounds)
+    finally:
+        demo.close()
+    if failures:
+        sys.exit("Missed:\n" + "\n".join(failures))
+
+
+def say(line):
+    """Print a line with the time."""
+    print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
+
+
+# -- measuring
+
+
+def measure(demo, generator, rounds):
+    """Compare all programs and write the page; returns the sentences on missed targets."""
+    say("a thousand users, a million users ...")
+    servers.fill(demo, SMALL, 1_000)
+    servers.fill(demo, LARGE, 1_000_000)
+    mysqlds = servers.mysqld_processes(demo)
+    ports = iter(range(9000, 9100))
+    contestants = {  # (path, database): the programs that answer it
+        (app, database): [Server(demo, kind, app, database, next(ports)) for kind in kinds]
+        for app in ("read-app", "write-app")
+        # A naive app would send a million users with every answer, which takes longer than anybody waits.
+        for database, kinds in ((SMALL, ("ours", "naive", "ceiling")), (LARGE, ("ours", "ceiling")))
+    }
+    ours = {app: contestants[app, SMALL][0] for app in ("read-app", "write-app")}
+    cold = {server.kind: server.cold_start for server in contestants["read-app", SMALL]}
+    cells = [
+        (path, clients, server)
+        for path, clients, database in product((USERS, IDENTITY, SUBMIT), CLIENTS, (SMALL, LARGE))
+        if path != IDENTITY or database == SMALL  # does not look at the users
+        for server in contestants["write-app" if path == SUBMIT else "read-app", database]
+    ]
+    say("warming up ...")
+    for (app, _), programs in contestants.items():
+        for server in programs:
+            servers.load(generator, server, SUBMIT if app == "write-app" else USERS, max(CLIENTS), 1)
+    figures = {cell: [] for cell in cells}
+    with Balance(demo) as balance:
+        for number in range(1, rounds + 1):
+            say(f"round {number} of {rounds}, {len(cells) * SECONDS} s ...")
+            for cell in cells:
+                figures[cell].append(one(generator, mysqlds, *cell))
+    trips = {
+        (path, server.kind): round_trips(demo, generator, path, server)
+        for path, clients, server in cells
+        if clients == 16 and server.database == SMALL
+    }
+    # From here on {(path, clients, kind, database): the medians of its figures}.
+    results = {
+        (path, clients, server.kind, server.database): report.medians(values)
+        for (path, clients, server), values in figures.items()
+    }
+    memory = {app: servers.memory(server.processes()) for app, server in ours.items()}
+    for programs in contestants.values():
+        for server in programs:
+            server.close()
+    targets = judge(results, memory, idle_mysql(demo), balance)
+    write(results, trips, cold, targets, rounds)
+    return report.missed(targets)
+
+
+def one(generator, mysqlds, path, clients, server):
+    """Measure once: the figures of the load generator, requests a second, and milliseconds of CPU time a request."""
+    pids = server.processes()
+    before = servers.cpu_seconds(pids), servers.cpu_seconds(mysqlds)
+    figures = servers.load(generator, server, path, clients, SECONDS)
+    after = servers.cpu_seconds(pids), servers.cpu_seconds(mysqlds)
+    number = max(figures["requests"], 1)
+    return figures | {
+        "rate": figures["requests"] / figures["seconds"],
+        "app_ms": 1000 * (after[0] - before[0]) / number,
+        "mysql_ms": 1000 * (after[1] - before[1]) / number,
+    }
+
+
+def round_trips(demo, generator, path, server):
+    """Statements and new connections a request; those that a pool makes by itself are in it."""
+    statements, connections = servers.asked(demo, server.kind)
+    requests = servers.load(generator, server, path, 16, SECONDS)["requests"]
+    after = servers.asked(demo, server.kind)
+    return (after[0] - statements) / requests, (after[1] - connections) / requests
+
+
+def idle_mysql(demo):
+    """The memory of the larger MySQL server in MB, started anew, with the apps of the demo connected."""
+    for server in (0, 1):
+        demo.signal_server(server, "TERM")
+        time.sleep(2)
+        demo.wait_until_ready(server)
+    time.sleep(15)  # all connections of the apps are made in this time
+    return max(servers.memory([pid]) for pid in servers.mysqld_processes(demo))
+
+
+class Balance:
+    """One client with one connection that asks the demo's read-app who answers, ten times a second.
+
+    with Balance(demo) as balance: ...; then balance.share() and balance.gap().
+    """
+
+    def __init__(self, demo):
+        services = Manifests(PROJECT / "kubernetes").services
+        service = next(each for each in services if each.name == "read-app")
+        self.client = http.client.HTTPConnection(service.address, service.port, timeout=10)
+        self.answers, self.failed = [], 0  # (when, pod)
+        self.end = threading.Event()
+        self.thread = threading.Thread(target=self.run)
+
+    def run(self):
+        """Ask until the end."""
+        while not self.end.wait(BALANCE_EVERY):
+            try:
+                self.client.request("GET", IDENTITY)
+                answer = self.client.getresponse()
+                found = re.search(r'"mysql_pod":"([^"]*)"', answer.read().decode())
+                self.answers.append((time.monotonic(), found[1]))
+            except (OSError, http.client.HTTPException, TypeError):
+                self.failed += 1
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.end.set()
+        self.thread.join()
+
+    def share(self):
+        """The smallest share that a pod had of the answers in any 60 seconds, in %."""
+        pods = [pod for _, pod in self.answers]
+        window = min(len(pods), round(60 / BALANCE_EVERY))
+        counts = [pods[first : first + window].count("mysql-0") for first in range(len(pods) - window + 1)]
+        return 100 * min(min(counts), window - max(counts)) / window
+
+    def gap(self):
+        """The longest time without an answer of one of the two pods, in seconds."""
+        return max(
+            later - earlier
+            for name in ("mysql-0", "mysql-1")
+            for times in [[when for when, pod in self.answers if pod == name]]
+            for earlier, later in pairwise(times)
+        )
+
+
+def judge(results, memory, mysql, balance):
+    """The targets, for report.missed."""
+
+    def ratio(path, other, figure="rate"):
+        return results[path, 16, "ours", SMALL][figure] / results[path, 16, other, SMALL][figure]
+
+    slower = results[USERS, 16, "ours", LARGE]["p99_ms"] / results[USERS, 16, "ours", SMALL]["p99_ms"]
+    failed = sum(figures["errors"] for (_, _, kind, _), figures in results.items() if kind == "ours")
+    return [
+        ("/users over the naive app", ratio(USERS, "naive"), "at least", 8),
+        ("/users over the ceiling", ratio(USERS, "ceiling"), "at least", 0.8),
+        ("/mysql-pod over the ceiling", ratio(IDENTITY, "ceiling"), "at least", 0.8),
+        ("/submit over the naive app", ratio(SUBMIT, "naive"), "at least", 3),
+        ("/submit over the ceiling", ratio(SUBMIT, "ceiling"), "at least", 0.8),
+        ("/users, p99 with a million users over that with a thousand", slower, "at most", 1.3),
+        ("failed requests", failed + balance.failed, "at most", 0),
+        ("one client, smallest share of a MySQL pod in 60 s, %", balance.share(), "at least", 25),
+        ("one client, longest time without one of the two pods, s", balance.gap(), "at most", 10),
+        ("an idle MySQL server, MB", mysql, "at most", 350),
+        ("read-app after all this, MB", memory["read-app"], "at most", 80),
+        ("write-app after all this, MB", memory["write-app"], "at most", 80),
+    ]
+
+
+# -- the page
+
+
+def write(results, trips, cold, targets, rounds):
+    """Write the tables and the picture."""
+    names = {USERS: f"GET {USERS}", IDENTITY: f"GET {IDENTITY}", SUBMIT: f"POST {SUBMIT}"}
+    kinds = ("naive", "ours", "ceiling")
+    speed, cost = [], []
+    for path, database, clients in product(names, (SMALL, LARGE), CLIENTS):
+        cells = {kind: results.get((path, clients, kind, database)) for kind in kinds}
+        if not cells["ours"]:
+            continue
+        rates = [cells[kind] and cells[kind]["rate"] for kind in kinds]
+        delays = [
+            cells[kind] and f"{report.text(cells[kind]['p50_ms'])} / {report.text(cells[kind]['p99_ms'])}"
+            for kind in kinds
+        ]
+        users = "1,000" if database == SMALL else "1,000,000"
+        speed.append([names[path], users, clients, *rates, rates[1] / rates[2], *delays])
+    for path, kind in product(names, kinds):
+        figures = results[path, 16, kind, SMALL]
+        cost.append([names[path], kind, figures["app_ms"], figures["mysql_ms"], *trips[path, kind]])
+    misses = report.missed(targets)
+    part = "\n".join(
+        [
+            f"`make bench` on {datetime.now(UTC):%Y-%m-%d}: {machine()}. {rounds} rounds of {SECONDS} s each.\n",
+            "![Requests a second at 16 clients](performance.svg)\n",
+            "Requests a second, and milliseconds for half of the requests / for 99 % of them:\n",
+            report.table(["", "users", "clients", *kinds, "ours / ceiling", *(f"{kind} ms" for kind in kinds)], speed),
+            "CPU time, statements and new connections a request, at 16 clients with 1,000 users:\n",
+            report.table(
+                ["", "", "app ms", "both MySQL servers ms", "statements", "connections"],
+                cost,
+            ),
+            "From the start of the process to the first answer with the database: "
+            + ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in cold.items())
+            + ".\n",
+            "Targets:\n",
+            report.table(
+                ["", "measured", "target", ""],
+                [
+                    [what, float(value), f"{sense} {limit}", "missed" if report.missed([each]) else "met"]
+                    for each in targets
+                    for what, value, sense, limit in [each]
+                ],
+            ),
+        ]
+    )
+    PAGE.write_text(report.insert(PAGE.read_text(), part))
+    PICTURE.write_text(
+        report.picture(
+            {name: {kind: results[path, 16, kind, SMALL]["rate"] for kind in kinds} for path, name in names.items()}
+        )
+    )
+    print(part)
+    say(f"{len(targets) - len(misses)} of {len(targets)} targets met")
+
+
+def machine():
+    """What it was measured on."""
+    models = re.findall(r"model name\s*: (.*)", open("/proc/cpuinfo").read())  # noqa: SIM115
+    versions = {name: pinned(name) for name in ("gunicorn", "Flask", "PyMySQL")}
+    return (
+        f"{os.cpu_count()} x {models[0] if models else platform.machine()}, Python {platform.python_version()}, "
+        + ", ".join(f"{name} {version}" for name, version in versions.items())
+    )
+
+
+def pinned(name):
+    """The version of a package in read-app's requirements."""
+    return re.search(rf"^{name}==(\S+)", (PROJECT / "read-app" / "requirements.txt").read_text(), re.MULTILINE)[1]
+
+
+# -- soaking
+
+
+def soak(demo, generator, seconds):
+    """Load both apps with 64 clients each; returns the sentences on what went wrong."""
+    apps = {
+        path: Server(demo, "ours", app, SMALL, port)
+        for path, app, port in ((USERS, "read-app", 9000), (SUBMIT, "write-app", 9001))
+    }
+    servers.fill(demo, SMALL, 1_000)
+    results = {}
+
+    def run(path, server):
+        results[path] = servers.load(generator, server, path, 64, seconds)
+
+    threads = [threading.Thread(target=run, args=item) for item in apps.items()]
+    for thread in threads:
+        thread.start()
+    samples = {path: [] for path in apps}  # (memory in MB, connections to MySQL)
+    began = time.monotonic()
+    while any(thread.is_alive() for thread in threads):
+        time.sleep(10)
+        for path, server in apps.items():
+            pids = server.processes()
+            size, connections = servers.memory(pids), servers.connections(pids)
+            samples[path].append((size, connections))
+            say(f"{time.monotonic() - began:.0f} s, {path}: {size:.0f} MB, {connections} connections to MySQL")
+    targets = []
+    for path, values in samples.items():
+        steady = values[6:] or values
+        growth = 100 * (statistics.mean(m for m, _ in steady[-6:]) / statistics.mean(m for m, _ in steady[:3]) - 1)
+        say(f"{path}: {results[path]}")
+        targets += [
+            (f"{path}, failed requests", results[path]["errors"], "at most", 0),
+            (f"{path}, growth of memory after the first minute, %", growth, "at most", 5),
+            (f"{path}, connections to MySQL", max(c for _, c in steady), "at most", 45),
+        ]
+    for what, value, sense, limit in targets:
+        say(f"{what}: {report.text(float(value))} ({sense} {limit})")
+    return report.missed(targets)
+
+
+if __name__ == "__main__":
+    main()
