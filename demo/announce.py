@@ -48,7 +48,7 @@ To try, in another terminal:
   {exec_} mysql-1 bash -c 'kill -9 $(cat /var/run/mysqld/mysqld.pid)'
       one server dies and comes back, the pages go on
 
-Ctrl-C stops all of it and keeps the data, make demo-clean deletes the data.
+Ctrl-C stops all of it and keeps the data. To delete it: make demo-clean
 """,
         flush=True,
     )

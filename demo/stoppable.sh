@@ -4,18 +4,22 @@
 # script prints the sentence $stopped and ends. What the step has made by then is for the script to delete.
 stop() { # stop STATUS
   trap '' INT TERM HUP
-  kill -KILL "-$step" 2>/dev/null || true
-  wait "$step" 2>/dev/null || true
+  # The second kill is for a step so new that it has no group yet.
+  if [ "$in_step" ]; then kill -KILL "-$!" || kill -KILL "$!" || true; fi 2>/dev/null
+  wait 2>/dev/null
   # shellcheck disable=SC2154 # the script says it
   echo "$stopped" >&2
   exit "$1"
 }
+trap 'stop 130' INT
+trap 'stop 143' TERM
+trap 'stop 129' HUP
 
+in_step=
 stoppable() {
+  in_step=yes
   setsid "$@" &
-  step=$!
-  trap 'stop 130' INT
-  trap 'stop 143' TERM
-  trap 'stop 129' HUP
-  wait "$step"
+  wait "$!" && status=0 || status=$?
+  in_step=
+  return "$status"
 }
