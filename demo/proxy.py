@@ -56,7 +56,7 @@ def main(manifests, replicas):
     command = ["haproxy", "-q", "-f", "/proxy/haproxy.cfg"]
     container = in_image("proxy", 0, {folder: "/proxy", "/run/netns": "/run/netns"}, command)
     # Not with process numbers of its own: HAProxy does not handle SIGTERM, and a first process would ignore it.
-    os.execvpe("unshare", ["unshare", "--uts", "--mount", *container], environment({}))  # noqa: S606
+    os.execvpe("unshare", ["unshare", "--uts", "--mount", *container], environment({}))  # noqa: S606 - without a shell is what we want
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ def test_replicated_only_if_on_throughout(write_app, monkeypatch, first, second,
     monkeypatch.setattr(write_app.database, "query", lambda *_: ("uuid:1", second))
 
     class Connection:
-        info = {"semi_sync": first}  # noqa: RUF012
+        info = {"semi_sync": first}  # noqa: RUF012 - only read
 
     assert write_app.database.look_back(Connection) == ("uuid:1", replicated)
     assert Connection.info["semi_sync"] == second
