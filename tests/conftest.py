@@ -9,8 +9,10 @@ from running_demo import PROJECT, Demo, remove_abandoned, why_not_here
 
 
 def pytest_configure():
-    """Keep tmp_path inside the project, remove what killed runs left there, and forget make."""
-    (PROJECT / ".cache").mkdir(exist_ok=True)
+    """Keep tmp_path and what Chromium writes inside the project, remove what killed runs left, and forget make."""
+    temporary = PROJECT / ".cache" / "tmp-of-tests"
+    temporary.mkdir(parents=True, exist_ok=True)
+    os.environ["TMPDIR"] = str(temporary)
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
         os.environ.pop(name, None)  # make that a test runs is a reader's, not a part of the make that runs the tests
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(PROJECT / ".cache"))
