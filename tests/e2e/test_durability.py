@@ -156,20 +156,22 @@ def test_a_replica_that_needs_purged_binary_logs_copies_the_data_anew(deployment
 
 def test_what_a_replica_has_only_received_survives_the_primarys_volume(deployment):
     deployment.sql("mysql-1", "STOP REPLICA SQL_THREAD")
-    answers = [write(deployment) for _ in range(5)]
-    assert all(answer["replicated"] for answer in answers)
-    assert not {answer["id"] for answer in answers} & ids(deployment, "mysql-1")
-    deployment.kubectl("delete", "pvc/data-mysql-0", "pod/mysql-0", "--wait=false", "--now")
+    try:
+        answers = [write(deployment) for _ in range(5)]
+        assert [answer["replicated"] for answer in answers] == [True] * 5
+        assert not {answer["id"] for answer in answers} & ids(deployment, "mysql-1")
+        deployment.kubectl("delete", "pvc/data-mysql-0", "pod/mysql-0", "--wait=false", "--now")
 
-    def waits():
-        log = deployment.kubectl("logs", "mysql-0", "-c", "prepare")
-        return "mysql-1.mysql has not applied yet all that it received" in log
+        def waits():
+            log = deployment.kubectl("logs", "mysql-0", "-c", "prepare")
+            return "mysql-1.mysql has not applied yet all that it received" in log
 
-    # Where logs cannot be read it is enough that the primary does not start with less than there is.
-    with contextlib.suppress(AssertionError):
-        eventually(waits, 60)
-    assert not deployment.is_ready("mysql-0")
-    deployment.sql("mysql-1", "START REPLICA SQL_THREAD")
+        # Where logs cannot be read it is enough that the primary does not start with less than there is.
+        with contextlib.suppress(AssertionError):
+            eventually(waits, 60)
+        assert not deployment.is_ready("mysql-0")
+    finally:
+        deployment.sql("mysql-1", "START REPLICA SQL_THREAD")
     eventually(lambda: is_whole(deployment), SLOW)
     assert {answer["id"] for answer in answers} <= ids(deployment, "mysql-0") & ids(deployment, "mysql-1")
 
