@@ -1,4 +1,4 @@
-"""Connections to the primary, and what is asked of it.
+"""What is asked of the primary.
 
 Nothing here is tried again after it may have reached the server: a commit whose answer was lost may have
 happened. The caller answers 503, and the client may send the same request again, because an email address
@@ -6,7 +6,6 @@ can be registered once only.
 """
 
 import logging
-import select
 import socket
 import ssl
 import time
@@ -14,22 +13,12 @@ from contextlib import contextmanager
 
 import pymysql
 from pymysql.constants import CR, ER
-from sqlalchemy import event, exc
-from sqlalchemy.pool import QueuePool
 
 import metrics
 import settings
+from pool import FIRST_LOOK, SEMI_SYNC, SIZE, Busy, Pool, connect
 
 log = logging.getLogger("write-app")
-
-CONNECT_TIMEOUT = 2  # seconds
-# Seconds to wait for an answer: longer than rpl_semi_sync_source_timeout, for which a commit may wait for the replica.
-READ_TIMEOUT = 10
-# Milliseconds for which sent data may stay without a TCP acknowledgement: finds a node that lost power or network.
-TCP_USER_TIMEOUT = 3000
-# Connections of each worker process, opened when needed. Commits that run at the same time share one flush to disk.
-POOL_SIZE = 20
-POOL_TIMEOUT = 3  # seconds to wait for a free one
 
 # as_ci: Ann@x.org and ann@x.org are one address, but jose@x.org and josé@x.org are two.
 CREATE_TABLE = """
@@ -43,13 +32,6 @@ CREATE TABLE IF NOT EXISTS users (
 
 INSERT = "INSERT INTO users (name, email) VALUES (%s, %s)"
 
-# A look at semi-sync: how often it was switched off, and whether it is on, such as '0,ON'. The server reads them in
-# this order, and that matters: read the other way round, '0,ON' could be said of the moment after it was switched off.
-SEMI_SYNC = """
-SELECT {}, GROUP_CONCAT(VARIABLE_VALUE ORDER BY VARIABLE_NAME) FROM performance_schema.global_status
-WHERE VARIABLE_NAME IN ('Rpl_semi_sync_source_no_times', 'Rpl_semi_sync_source_status')
-"""
-FIRST_LOOK = SEMI_SYNC.format("@@hostname")
 # The newest transaction of this very connection.
 LOOK = SEMI_SYNC.format(
     "(SELECT GTID FROM performance_schema.events_transactions_history"
@@ -71,42 +53,38 @@ class Duplicate(Exception):
 
 def add_user(name, email):
     """Insert a user. Returns a dictionary with id, mysql_pod, gtid and replicated. Raises Duplicate or Unavailable."""
-    with primary() as connection:
-        if not connection.info["semi_sync"].endswith(",ON"):
+    with primary() as writer:
+        if not writer.semi_sync.endswith(",ON"):
             # It was off when this connection looked last; a replica may be back since.
-            connection.info["semi_sync"] = query(connection, FIRST_LOOK)[1]
+            writer.semi_sync = writer.row(FIRST_LOOK)[1]
         try:
-            with connection.cursor() as cursor:
-                cursor.execute(INSERT, (name, email))
-                user = {"id": cursor.lastrowid, "mysql_pod": connection.info["mysql_pod"]}
+            number = writer.execute(INSERT, (name, email))
         except pymysql.IntegrityError as error:
-            raise Duplicate(connection.info["mysql_pod"]) from error
-        gtid, replicated = look_back(connection)
-    return user | {"gtid": gtid, "replicated": replicated}
+            raise Duplicate(writer.mysql_pod) from error
+        gtid, replicated = look_back(writer)
+    return {"id": number, "mysql_pod": writer.mysql_pod, "gtid": gtid, "replicated": replicated}
 
 
-def look_back(connection):
-    """Return the GTID of the transaction just committed on `connection`, and whether a replica had acknowledged it.
+def look_back(writer):
+    """Return the GTID of the transaction just committed by `writer`, and whether a replica had acknowledged it.
 
     It had if semi-sync was on during the whole commit. That is so if it was on in the look before, on this same
     connection, and has not been switched off since: another connection's look could be one at the server before a
     restart. When in doubt the answer is no. The commit has happened, so a failure here fails nothing.
     """
-    before = connection.info["semi_sync"]
+    before = writer.semi_sync
     try:
-        gtid, now = query(connection, LOOK)
-    except (pymysql.Error, OSError) as error:
-        connection.invalidate(error)
+        gtid, writer.semi_sync = writer.row(LOOK)
+    except (pymysql.Error, OSError):
+        writer.close()
         return None, False
-    replicated = now == before and now.endswith(",ON")
-    connection.info["semi_sync"] = now
-    return gtid, replicated
+    return gtid, writer.semi_sync == before and before.endswith(",ON")
 
 
 def is_writable():
     """Tell whether the primary takes writes. Raises Unavailable when it does not answer."""
-    with primary() as connection:
-        return query(connection, "SELECT @@global.read_only")[0] == 0
+    with primary() as writer:
+        return writer.row("SELECT @@global.read_only")[0] == 0
 
 
 def init_db():
@@ -114,8 +92,8 @@ def init_db():
     told = None
     while True:
         try:
-            with connect() as connection:
-                query(connection, CREATE_TABLE)
+            with connect() as connection, connection.cursor() as cursor:
+                cursor.execute(CREATE_TABLE)
             return
         except (pymysql.Error, OSError) as error:
             reason = advice(error)
@@ -125,86 +103,27 @@ def init_db():
         time.sleep(1)
 
 
-def query(connection, sql):
-    """Run a statement and return its first row, or None."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql)
-        return cursor.fetchone()
-
-
 @contextmanager
 def primary():
     """Lend a connection to the primary. Raises Unavailable for whatever the server or the network does wrong."""
     try:
-        connection = pool.connect()
-    except (pymysql.Error, exc.SQLAlchemyError, OSError) as error:
+        writer = pool.lend()
+    except (Busy, pymysql.Error, OSError) as error:
         raise unavailable(error) from error
     metrics.IN_USE.inc()
     try:
-        yield connection
+        yield writer
     except (pymysql.Error, OSError) as error:
         # Whatever went wrong, the next one starts with a new connection, and resolves the name anew.
-        connection.invalidate(error)
+        writer.close()
+        pool.clear()
         raise unavailable(error) from error
     finally:
-        connection.close()
+        pool.give_back(writer)
         metrics.IN_USE.dec()
 
 
-def connect():
-    """Open a connection to the primary. Raises pymysql.Error or OSError."""
-    sock = socket.create_connection((settings.DB_HOST, settings.DB_PORT), CONNECT_TIMEOUT)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT)
-    connection = pymysql.connect(
-        host=settings.DB_HOST,
-        user=settings.DB_USER,
-        password=settings.DB_PASSWORD,
-        database=settings.DB_NAME,
-        charset="utf8mb4",
-        autocommit=True,
-        ssl=settings.TLS,
-        read_timeout=READ_TIMEOUT,
-        write_timeout=READ_TIMEOUT,
-        defer_connect=True,
-    )
-    connection.connect(sock)
-    return connection
-
-
-# use_lifo: a lone visitor's writes use one connection, and few are kept busy. No reset: everything is autocommitted.
-pool = QueuePool(
-    connect, pool_size=POOL_SIZE, max_overflow=0, timeout=POOL_TIMEOUT, use_lifo=True, reset_on_return=None
-)
-
-
-@event.listens_for(pool, "connect")
-def first_look(connection, record):
-    """Remember with each new connection who answers it, and the state of semi-sync before its first commit."""
-    record.info["mysql_pod"], record.info["semi_sync"] = query(connection, FIRST_LOOK)
-    record.info["counted"] = True
-    metrics.OPEN.inc()
-
-
-@event.listens_for(pool, "close")
-def closed(connection, record):
-    """Count an open connection less."""
-    if record.info.pop("counted", False):
-        metrics.OPEN.dec()
-
-
-@event.listens_for(pool, "checkout")
-def check(connection, record, proxy):
-    """Replace all idle connections when one was cut: the server was restarted, or its pod replaced.
-
-    This takes no round trip: an idle connection has something to read only if the server closed it.
-    """
-    poll = select.poll()
-    poll.register(connection._sock, select.POLLIN)
-    if poll.poll(0):
-        raise exc.InvalidatePoolError("the server closed the connection")
-
-
+pool = Pool()
 told = {}  # reason: when it was logged last
 
 
@@ -235,8 +154,8 @@ def advice(error):
         )
     if isinstance(error, ConnectionRefusedError):
         return f"{where} refuses connections: mysqld does not run there (yet). See that pod's log."
-    if isinstance(error, exc.TimeoutError):
-        return f"All {POOL_SIZE} connections to {where} are busy: the primary is slow, or waits for its replica."
+    if isinstance(error, Busy):
+        return f"All {SIZE} connections to {where} are busy: the primary is slow, or waits for its replica."
     if isinstance(error, OSError) or code in (CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST):
         return (
             f"{where} does not answer or cut the connection. Is the pod up, and does a NetworkPolicy let this pod in?"

@@ -184,14 +184,16 @@ def test_metrics_count_requests(write_app):
     [("0,ON", "0,ON", True), ("0,ON", "1,ON", False), ("0,ON", "1,OFF", False), ("0,OFF", "0,ON", False),
      ("0,OFF", "0,OFF", False)],
 )  # fmt: skip
-def test_replicated_only_if_on_throughout(write_app, monkeypatch, first, second, replicated):
-    monkeypatch.setattr(write_app.database, "query", lambda *_: ("uuid:1", second))
+def test_replicated_only_if_on_throughout(write_app, first, second, replicated):
+    class Writer:
+        semi_sync = first
 
-    class Connection:
-        info = {"semi_sync": first}  # noqa: RUF012 - only read
+        def row(self, _):
+            return "uuid:1", second
 
-    assert write_app.database.look_back(Connection) == ("uuid:1", replicated)
-    assert Connection.info["semi_sync"] == second
+    writer = Writer()
+    assert write_app.database.look_back(writer) == ("uuid:1", replicated)
+    assert writer.semi_sync == second
 
 
 @pytest.mark.parametrize("host", ["localhost:30000", "10.0.0.1:30000", "[::1]:30000", "localhost"])
