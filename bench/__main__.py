@@ -17,6 +17,7 @@ import statistics
 import sys
 import threading
 import time
+from collections import defaultdict
 from datetime import UTC, datetime
 from itertools import pairwise, product
 
@@ -68,6 +69,7 @@ def say(line):
 
 def measure(demo, generator, rounds):
     """Compare all programs and write the page; returns the sentences on missed targets."""
+    mysql = max(servers.memory([pid]) for pid in servers.mysqld_processes(demo))
     say("a thousand users, a million users ...")
     servers.fill(demo, SMALL, 1_000)
     servers.fill(demo, LARGE, 1_000_000)
@@ -91,28 +93,24 @@ def measure(demo, generator, rounds):
     for (app, _), programs in contestants.items():
         for server in programs:
             servers.load(generator, server, SUBMIT if app == "write-app" else USERS, max(CLIENTS), 1)
-    figures = {cell: [] for cell in cells}
+    figures = defaultdict(list)  # (path, clients, kind, database): those of each round
     with Balance(demo) as balance:
         for number in range(1, rounds + 1):
             say(f"round {number} of {rounds}, {len(cells) * SECONDS} s ...")
-            for cell in cells:
-                figures[cell].append(one(generator, mysqlds, *cell))
+            for path, clients, server in cells:
+                key = path, clients, server.kind, server.database
+                figures[key].append(one(generator, mysqlds, path, clients, server))
     trips = {
         (path, server.kind): round_trips(demo, generator, path, server)
         for path, clients, server in cells
         if clients == 16 and server.database == SMALL
     }
-    # From here on {(path, clients, kind, database): the medians of its figures}.
-    results = {
-        (path, clients, server.kind, server.database): report.medians(values)
-        for (path, clients, server), values in figures.items()
-    }
     memory = {app: servers.memory(server.processes()) for app, server in ours.items()}
     for programs in contestants.values():
         for server in programs:
             server.close()
-    targets = judge(results, memory, idle_mysql(demo), balance)
-    write(results, trips, cold, targets, rounds)
+    targets = judge(figures, memory, mysql, balance)
+    write(figures, trips, cold, targets, rounds)
     return report.missed(targets)
 
 
@@ -136,16 +134,6 @@ def round_trips(demo, generator, path, server):
     requests = servers.load(generator, server, path, 16, SECONDS)["requests"]
     after = servers.asked(demo, server.kind)
     return (after[0] - statements) / requests, (after[1] - connections) / requests
-
-
-def idle_mysql(demo):
-    """The memory of the larger MySQL server in MB, started anew, with the apps of the demo connected."""
-    for server in (0, 1):
-        demo.signal_server(server, "TERM")
-        time.sleep(2)
-        demo.wait_until_ready(server)
-    time.sleep(15)  # all connections of the apps are made in this time
-    return max(servers.memory([pid]) for pid in servers.mysqld_processes(demo))
 
 
 class Balance:
@@ -198,20 +186,27 @@ class Balance:
         )
 
 
-def judge(results, memory, mysql, balance):
-    """The targets, for report.missed."""
+def ratio(figures, one, other, figure="rate"):
+    """How many times as high a figure of one program is as that of another: the median of the rounds' ratios."""
+    return statistics.median(
+        mine[figure] / theirs[figure] for mine, theirs in zip(figures[one], figures[other], strict=True)
+    )
 
-    def ratio(path, other, figure="rate"):
-        return results[path, 16, "ours", SMALL][figure] / results[path, 16, other, SMALL][figure]
 
-    slower = results[USERS, 16, "ours", LARGE]["p99_ms"] / results[USERS, 16, "ours", SMALL]["p99_ms"]
-    failed = sum(figures["errors"] for (_, _, kind, _), figures in results.items() if kind == "ours")
+def judge(figures, memory, mysql, balance):
+    """The targets, for report.missed. figures: {(path, clients, kind, database): [those of a round]}."""
+
+    def over(other, path):
+        return ratio(figures, (path, 16, "ours", SMALL), (path, 16, other, SMALL))
+
+    slower = ratio(figures, (USERS, 16, "ours", LARGE), (USERS, 16, "ours", SMALL), "p99_ms")
+    failed = sum(each["errors"] for (_, _, kind, _), rounds in figures.items() if kind == "ours" for each in rounds)
     return [
-        ("/users over the naive app", ratio(USERS, "naive"), "at least", 8),
-        ("/users over the ceiling", ratio(USERS, "ceiling"), "at least", 0.8),
-        ("/mysql-pod over the ceiling", ratio(IDENTITY, "ceiling"), "at least", 0.8),
-        ("/submit over the naive app", ratio(SUBMIT, "naive"), "at least", 3),
-        ("/submit over the ceiling", ratio(SUBMIT, "ceiling"), "at least", 0.8),
+        ("/users over the naive app", over("naive", USERS), "at least", 8),
+        ("/users over the ceiling", over("ceiling", USERS), "at least", 0.8),
+        ("/mysql-pod over the ceiling", over("ceiling", IDENTITY), "at least", 0.8),
+        ("/submit over the naive app", over("naive", SUBMIT), "at least", 3),
+        ("/submit over the ceiling", over("ceiling", SUBMIT), "at least", 0.8),
         ("/users, p99 with a million users over that with a thousand", slower, "at most", 1.3),
         ("failed requests", failed + balance.failed, "at most", 0),
         ("one client, smallest share of a MySQL pod in 60 s, %", balance.share(), "at least", 25),
@@ -225,8 +220,9 @@ def judge(results, memory, mysql, balance):
 # -- the page
 
 
-def write(results, trips, cold, targets, rounds):
+def write(figures, trips, cold, targets, rounds):
     """Write the tables and the picture."""
+    results = {key: report.medians(values) for key, values in figures.items()}
     names = {USERS: f"GET {USERS}", IDENTITY: f"GET {IDENTITY}", SUBMIT: f"POST {SUBMIT}"}
     kinds = ("naive", "ours", "ceiling")
     speed, cost = [], []
@@ -240,10 +236,11 @@ def write(results, trips, cold, targets, rounds):
             for kind in kinds
         ]
         users = "1,000" if database == SMALL else "1,000,000"
-        speed.append([names[path], users, clients, *rates, rates[1] / rates[2], *delays])
+        part_of_ceiling = ratio(figures, (path, clients, "ours", database), (path, clients, "ceiling", database))
+        speed.append([names[path], users, clients, *rates, part_of_ceiling, *delays])
     for path, kind in product(names, kinds):
-        figures = results[path, 16, kind, SMALL]
-        cost.append([names[path], kind, figures["app_ms"], figures["mysql_ms"], *trips[path, kind]])
+        result = results[path, 16, kind, SMALL]
+        cost.append([names[path], kind, result["app_ms"], result["mysql_ms"], *trips[path, kind]])
     misses = report.missed(targets)
     part = "\n".join(
         [

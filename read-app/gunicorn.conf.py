@@ -1,5 +1,6 @@
 """How gunicorn serves the app: `gunicorn app:app` in this folder reads this file."""
 
+import gc
 import os
 import tempfile
 
@@ -22,6 +23,11 @@ graceful_timeout = 10  # seconds for the requests in progress when the pod is to
 limit_request_line = 4094
 limit_request_fields = 50
 limit_request_field_size = 8190
+
+
+def when_ready(server):
+    """Before the workers are forked: what the garbage collector looks at, it writes to, and they no longer share it."""
+    gc.freeze()
 
 
 def child_exit(server, worker):
