@@ -16,7 +16,7 @@ from pymysql.constants import CR, ER
 
 import metrics
 import settings
-from pool import FIRST_LOOK, SEMI_SYNC, SIZE, Busy, Pool, connect
+from pool import SEMI_SYNC, SIZE, Busy, Pool, connect
 
 log = logging.getLogger("write-app")
 
@@ -29,6 +29,8 @@ CREATE TABLE IF NOT EXISTS users (
   created_at DATETIME(3) NOT NULL DEFAULT (UTC_TIMESTAMP(3))
 ) DEFAULT CHARACTER SET utf8mb4
 """
+
+LOOK_AGAIN = 1.0  # seconds
 
 INSERT = "INSERT INTO users (name, email) VALUES (%s, %s)"
 
@@ -54,9 +56,9 @@ class Duplicate(Exception):
 def add_user(name, email):
     """Insert a user. Returns a dictionary with id, mysql_pod, gtid and replicated. Raises Duplicate or Unavailable."""
     with primary() as writer:
-        if not writer.semi_sync.endswith(",ON"):
-            # It was off when this connection looked last; a replica may be back since.
-            writer.semi_sync = writer.row(FIRST_LOOK)[1]
+        if not writer.semi_sync.endswith(",ON") or time.monotonic() - writer.looked > LOOK_AGAIN:
+            # It was off when this connection looked last, or that was long ago: a replica may have come back since.
+            writer.look()
         try:
             number = writer.execute(INSERT, (name, email))
         except pymysql.IntegrityError as error:
@@ -74,7 +76,7 @@ def look_back(writer):
     """
     before = writer.semi_sync
     try:
-        gtid, writer.semi_sync = writer.row(LOOK)
+        gtid = writer.look(LOOK)
     except (pymysql.Error, OSError):
         writer.close()
         return None, False

@@ -7,6 +7,7 @@ The one that was used last is lent first, so that a lone visitor's writes use on
 import select
 import socket
 import threading
+import time
 from collections import deque
 
 import pymysql
@@ -43,7 +44,7 @@ class Writer:
 
     def __init__(self):
         self.connection = connect()
-        self.mysql_pod, self.semi_sync = self.row(FIRST_LOOK)
+        self.mysql_pod = self.look()
         self.open = True
         metrics.OPEN.inc()
 
@@ -58,6 +59,12 @@ class Writer:
         with self.connection.cursor() as cursor:
             cursor.execute(sql)
             return cursor.fetchone()
+
+    def look(self, question=FIRST_LOOK):
+        """Remember what `question` says of semi-sync, and when, and return the other thing that it asks for."""
+        found, self.semi_sync = self.row(question)
+        self.looked = time.monotonic()
+        return found
 
     def was_cut(self):
         """Tell whether the server closed it while it was idle: only then is there something to read. No round trip."""

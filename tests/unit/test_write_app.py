@@ -185,8 +185,9 @@ def test_metrics_count_requests(write_app):
      ("0,OFF", "0,OFF", False)],
 )  # fmt: skip
 def test_replicated_only_if_on_throughout(write_app, first, second, replicated):
-    class Writer:
-        semi_sync = first
+    class Writer(write_app.pool.Writer):
+        def __init__(self):
+            self.semi_sync = first
 
         def row(self, _):
             return "uuid:1", second
