@@ -297,11 +297,11 @@ def pinned(name):
 
 def soak(demo, generator, seconds):
     """Load both apps with 64 clients each; returns the sentences on what went wrong."""
+    servers.fill(demo, SMALL, 1_000)
     apps = {
         path: Server(demo, "ours", app, SMALL, port)
         for path, app, port in ((USERS, "read-app", 9000), (SUBMIT, "write-app", 9001))
     }
-    servers.fill(demo, SMALL, 1_000)
     results = {}
 
     def run(path, server):

@@ -49,7 +49,7 @@ class Server:
             )
         while not self.is_ready("/readyz" if kind == "ours" else "/mysql-pod"):
             if self.process.poll() is not None or time.monotonic() - began > 30:
-                raise RuntimeError(f"{kind} {app} did not start, see {demo.log}")
+                raise RuntimeError(f"{kind} {app} did not start. {demo.tail()}")
             time.sleep(0.02)
         self.cold_start = time.monotonic() - began  # seconds until the first answer of the database
 

@@ -12,7 +12,7 @@ import itertools
 import socket
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 
 import pymysql
 
@@ -77,6 +77,7 @@ class Pool:
         lock = threading.Lock()
         self.changed = threading.Condition(lock)  # a connection is free, or could not be opened
         self.needed = threading.Condition(lock)  # somebody waits, and there are hardly any connections
+        self.kept = []  # all connections, in the order in which they were opened; one that is not in it is to be closed
         self.idle = {}  # MySQL pod: the connections that nobody uses, the one that rested longest first
         self.turn = {}  # MySQL pod: the number of its last turn
         self.turns = itertools.count(1)
@@ -127,17 +128,24 @@ class Pool:
     def add(self, reader):
         """Take in a new connection, and retire those that it replaces."""
         with self.changed:
+            self.kept.append(reader)
             self.put(reader)
             too_old = time.monotonic() - MAX_AGE
-            for pod in list(self.idle):
-                readers = self.idle[pod]
-                for old in sorted(readers, key=lambda each: each.opened)[: max(0, len(readers) - PER_POD)]:
-                    readers.remove(old)
-                    old.close()
-                for old in [each for each in readers if each.opened < too_old]:
-                    readers.remove(old)
-                    old.close()
+            newer = Counter()
+            for each in reversed(self.kept.copy()):
+                if newer[each.mysql_pod] == PER_POD or each.opened < too_old:
+                    self.retire(each)
+                else:
+                    newer[each.mysql_pod] += 1
+            for pod, readers in self.idle.items():
                 metrics.CONNECTIONS.labels(pod).set(len(readers))
+
+    def retire(self, reader):
+        """Close a connection, now or when it is given back. To be called with the lock held."""
+        self.kept.remove(reader)
+        if reader in self.idle.get(reader.mysql_pod, ()):
+            self.idle[reader.mysql_pod].remove(reader)
+            reader.close()
 
     def put(self, reader):
         """Make a connection free to be lent. To be called with the lock held."""
@@ -173,12 +181,18 @@ class Pool:
         """Take back a connection that works."""
         with self.changed:
             self.lent -= 1
-            self.put(reader)
+            if reader in self.kept:
+                self.put(reader)
+            else:
+                reader.close()
+                self.changed.notify()
 
     def drop(self, reader):
         """Close a connection that was cut or did not answer, and the free ones to the same pod: it may be dead."""
         with self.changed:
             self.lent -= 1
-            for each in (reader, *self.idle.pop(reader.mysql_pod, ())):
+            dead = (reader, *self.idle.pop(reader.mysql_pod, ()))
+            self.kept = [each for each in self.kept if each not in dead]
+            for each in dead:
                 each.close()
             self.changed.notify_all()

@@ -16,7 +16,7 @@ import metrics
 import settings
 
 SIZE = 20
-WAIT = 3  # seconds for a free one
+WAIT = 8  # seconds for a free one: longer than the first commit waits for a replica that is gone
 CONNECT_TIMEOUT = 2  # seconds
 # Seconds to wait for an answer: longer than rpl_semi_sync_source_timeout, for which a commit may wait for the replica.
 READ_TIMEOUT = 10

@@ -117,6 +117,17 @@ def test_old_connections_are_replaced(pool, read_app):
     assert len(pool.idle["mysql-0"]) == read_app.pool.PER_POD
 
 
+def test_old_connections_that_are_in_use_are_replaced_when_they_come_back(pool, read_app):
+    for _ in range(read_app.pool.PER_POD):
+        pool.add(Reader("mysql-0", 100))
+    lent = [pool.lend(200) for _ in range(read_app.pool.PER_POD)]
+    pool.add(Reader("mysql-0", 100))
+    for reader in lent:
+        pool.give_back(reader)
+    assert [reader.closed for reader in lent].count(True) == 1
+    assert len(pool.idle["mysql-0"]) == read_app.pool.PER_POD
+
+
 def test_dead_pod_gets_no_more_reads(pool):
     for pod in ("mysql-0", "mysql-0", "mysql-1"):
         pool.add(Reader(pod, 100))
