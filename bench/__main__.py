@@ -1,6 +1,6 @@
 """make bench: both apps measured beside a naive one and beside the ceiling, in one run on this machine.
 
-    make bench            about ten minutes; writes docs/performance.md and docs/performance.svg
+    make bench            about eight minutes; writes docs/performance.md and docs/performance.svg
     make bench SOAK=1     ten minutes of load on both apps: no errors, no growth, no leaks; writes nothing
 
 It starts a demo of its own on free ports, so `make demo` may run beside it; nothing else should. All programs are
@@ -27,7 +27,7 @@ from manifests import Manifests
 from running_demo import PROJECT, Demo, why_not_here
 
 PAGE, PICTURE = PROJECT / "docs" / "performance.md", PROJECT / "docs" / "performance.svg"
-ROUNDS = 5
+ROUNDS = 4
 SECONDS = 2  # a measurement
 CLIENTS = (1, 16, 64)
 SMALL, LARGE = "thousand", "million"  # databases
@@ -120,6 +120,7 @@ def one(generator, mysqlds, path, clients, server):
     before = servers.cpu_seconds(pids), servers.cpu_seconds(mysqlds)
     figures = servers.load(generator, server, path, clients, SECONDS)
     after = servers.cpu_seconds(pids), servers.cpu_seconds(mysqlds)
+    servers.settle(server)
     number = max(figures["requests"], 1)
     return figures | {
         "rate": figures["requests"] / figures["seconds"],

@@ -116,6 +116,14 @@ def fill(demo, database, count):
     demo.sql(1, f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{gtids}')")
 
 
+def settle(server):
+    """Wait until a server has nothing left to do: a slow one works on for clients that have gone."""
+    before = None
+    while before != (now := cpu_seconds(server.processes())):
+        before = now
+        time.sleep(0.1)
+
+
 def load(generator, server, path, clients, seconds):
     """Let `clients` clients ask for `path` for `seconds`; {"requests", "seconds", "p50_ms", "p99_ms", "errors"}."""
     command = [generator, "--threads=1", f"--connections={clients}", f"--duration={seconds}s"]

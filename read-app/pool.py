@@ -150,7 +150,8 @@ class Pool:
     def put(self, reader):
         """Make a connection free to be lent. To be called with the lock held."""
         self.idle.setdefault(reader.mysql_pod, deque()).append(reader)
-        self.changed.notify()
+        if self.waiting:
+            self.changed.notify()
 
     def lend(self, deadline, prefer=None):
         """Return a connection: to the pod `prefer` if that has a free one, or else to the pod whose turn it is.
@@ -158,7 +159,8 @@ class Pool:
         Waits for one until `deadline` (of time.monotonic), or shorter when there is none and none can be opened.
         Raises Unavailable.
         """
-        self.start()
+        if not self.started:
+            self.start()
         with self.changed:
             failures = self.failures
             self.waiting += 1
