@@ -88,7 +88,7 @@ e2e: ## Run the tests on the cluster, in namespaces of their own; ONLY="deploy s
 ##@ Chaos: nothing acknowledged is lost, whatever is killed
 
 .PHONY: chaos
-chaos: ## Half an hour of faults under load on the cluster, into docs/chaos.md; SHORT=1: each fault once
+chaos: ## 40 minutes of faults under load on the cluster, into docs/chaos.md; SHORT=1: each fault once
 	@demo/python-env .venv requirements-dev.txt
 	@PYTHONPATH=tests exec .venv/bin/python -m chaos $(if $(SHORT),--short)
 
