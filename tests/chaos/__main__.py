@@ -9,7 +9,7 @@ through write-app and keep a ledger of every attempt (.cache/chaos/*.jsonl), oth
 each fault, and when all is whole again, every MySQL pod is compared with the ledger and with the other pods: rows and
 GTID sets. A line is printed for each fault. It ends with status 1 if an acknowledged write is missing, a row is there
 that nobody wrote, pods differ, `replicated: true` was said while no replica could have acknowledged, or
-a limit of the table FAULTS was exceeded.
+a limit of the table FAULTS was exceeded (in the short form, twice the limit).
 
 Faults of nodes need commands that only you can know. They are run by sh, with the node's name in $NODE:
 
@@ -116,6 +116,7 @@ def main(short: bool) -> int:
     what = ""
     try:
         with under_load(nodes, ledger, small_volume="500Mi") as chaos:
+            chaos.long = not short
             what = versions(chaos)
             print(f"{what}\n\n{row('', [name for name, _, _ in COLUMNS])}", flush=True)
             for fault in ON_SMALL_VOLUME * rounds:
@@ -151,9 +152,14 @@ def run(chaos: Chaos, fault: Fault) -> Outcome:
         outcome = chaos.run(fault.name, fault.inject)
     except AssertionError as error:
         raise AssertionError(f"{fault.name}: not whole: {error}") from error
-    if fault.write_gap is not None and outcome.write_gap > fault.write_gap:
+    slack = 1 if chaos.long else 2  # the short form is for CI, whose machines are shared: there only the gross fails
+    if fault.write_gap is not None and outcome.write_gap > fault.write_gap * slack:
         outcome.wrong.append(f"{outcome.write_gap:.1f} s without a write, the limit is {fault.write_gap} s")
-    if fault.reads_failing is not None and outcome.failed_reads and outcome.reads_failing_for >= fault.reads_failing:
+    if (
+        fault.reads_failing is not None
+        and outcome.failed_reads
+        and outcome.reads_failing_for >= fault.reads_failing * slack
+    ):
         limit = f"for {fault.reads_failing} s at most" if fault.reads_failing else "none may"
         why = ", ".join(outcome.why_reads_failed)
         outcome.wrong.append(
