@@ -76,10 +76,9 @@ class Outcome:
 class Chaos:
     """A deployment under load. Faults are functions that take it as their argument and return when they are over."""
 
-    def __init__(self, deployment: Placed, load: Load) -> None:
-        self.deployment, self.load = deployment, load
+    def __init__(self, deployment: Placed, load: Load, long: bool) -> None:
+        self.deployment, self.load, self.long = deployment, load, long
         self.kubectl, self.sql = deployment.kubectl, deployment.sql
-        self.long = False
         self.unpromised: set[str] = set()
         self._compared = 0  # attempts before the last comparison
         self._gone: set[str] = set()  # found lost already: said once
@@ -198,11 +197,11 @@ class Chaos:
 
     def _compare(self, outcome: Outcome) -> None:
         pods = sorted(self.deployment.pods())
-        gtids = "SELECT REPLACE(@@gtid_executed, '\\n', '')"
+        gtids = self.deployment.gtids
         try:
-            eventually(lambda: len({self.sql(pod, gtids)[0][0] for pod in pods}) == 1, 60)
+            eventually(lambda: len({gtids(pod) for pod in pods}) == 1, 60)
         except AssertionError:
-            sets = {pod: self.sql(pod, gtids)[0][0] for pod in pods}
+            sets = {pod: gtids(pod) for pod in pods}
             outcome.wrong.append(f"the pods have different sets of transactions a minute after the last write: {sets}")
         rows = {
             pod: [
@@ -225,14 +224,14 @@ class Chaos:
 
 
 @contextlib.contextmanager
-def under_load(nodes: list[str], ledger: Path, small_volume: str | None = None) -> Iterator[Chaos]:
+def under_load(nodes: list[str], ledger: Path, long: bool, small_volume: str | None = None) -> Iterator[Chaos]:
     """Deploy the demo, put load on it, and remove both in the end. Raises ClusterError, AssertionError."""
     deployment = Placed(nodes, small_volume)
     try:
         deployment.apply()
         deployment.wait_ready(300)
         with Load(deployment.write_url, deployment.read_url, ledger) as load:
-            yield Chaos(deployment, load)
+            yield Chaos(deployment, load, long)
     except BaseException:
         for what in (
             ["get", "pods", "-o", "wide"],

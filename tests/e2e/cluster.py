@@ -157,6 +157,21 @@ class Deployment:
         """Register a user at write-app."""
         return requests.post(f"{self.write_url}/submit", json={"name": name, "email": email}, timeout=15, **kwargs)
 
+    def write(self) -> dict:
+        """Register a user and return write-app's answer; a 503 is an AssertionError, so eventually() tries again."""
+        answer = self.post("Someone", f"{uuid.uuid4().hex}@example.com")
+        assert answer.status_code == 201, answer.text
+        return answer.json()
+
+    def gtids(self, pod: str) -> str:
+        """The transactions that a MySQL pod has executed, in one line."""
+        return self.sql(pod, "SELECT REPLACE(@@gtid_executed, '\\n', '')")[0][0]
+
+    def catch_up(self, pod: str, timeout: int = 30) -> None:
+        """Wait until a MySQL pod has executed what mysql-0 has by now. AssertionError after `timeout` seconds."""
+        query = f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{self.gtids('mysql-0')}', {timeout})"
+        assert self.sql(pod, query, timeout=timeout + 10) == [["0"]], f"{pod} lacks transactions of mysql-0"
+
     def get(self, path: str, **kwargs) -> requests.Response:
         """Ask read-app, on a connection of its own so that it may be another app pod each time."""
         return requests.get(f"{self.read_url}{path}", timeout=10, headers={"Connection": "close"}, **kwargs)

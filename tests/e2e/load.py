@@ -74,9 +74,8 @@ class Load(Reads):
     def lost(self) -> set[str]:
         """Registrations that were confirmed and are not on the primary, or not on mysql-1."""
         lost: set[str] = set()
-        gtids = self.deployment.sql("mysql-0", "SELECT REPLACE(@@gtid_executed, '\\n', '')")[0][0]
         for pod in ("mysql-0", "mysql-1"):
-            self.deployment.sql(pod, f"DO WAIT_FOR_EXECUTED_GTID_SET('{gtids}', 30)", timeout=40)
+            self.deployment.catch_up(pod)
             rows = self.deployment.sql(pod, "SELECT email FROM userdb.users WHERE email LIKE '%@load.example.com'")
             lost |= set(self.registered) - {row[0] for row in rows}
         return lost

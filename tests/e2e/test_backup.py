@@ -41,8 +41,7 @@ def register(deployment, count: int) -> None:
 def backup(deployment) -> str:
     """The name of a backup, and three users that are in it."""
     register(deployment, 3)
-    gtids = deployment.sql("mysql-0", "SELECT REPLACE(@@gtid_executed, '\\n', '')")[0][0]
-    deployment.sql("mysql-1", f"DO WAIT_FOR_EXECUTED_GTID_SET('{gtids}', 30)", timeout=40)
+    deployment.catch_up("mysql-1")
     said = make(deployment, "backup")
     count = len(rows(deployment, "mysql-0"))
     assert f"-- Table users: {count} rows, checksum" in said
@@ -121,8 +120,7 @@ def test_a_million_users_come_back_after_their_table_was_dropped(deployment):
             " SELECT CONCAT('Million ', n), CONCAT('million-', n, '@example.com') FROM numbers",
             timeout=120,
         )
-    gtids = deployment.sql("mysql-0", "SELECT REPLACE(@@gtid_executed, '\\n', '')")[0][0]
-    assert deployment.sql("mysql-1", f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{gtids}', 240)", timeout=250) == [["0"]]
+    deployment.catch_up("mysql-1", timeout=240)
 
     def checksum(pod: str) -> list[list[str]]:
         return deployment.sql(pod, "SELECT COUNT(*) FROM userdb.users; CHECKSUM TABLE userdb.users", timeout=120)

@@ -5,7 +5,6 @@ The sentences under test are shown by the readiness probe, so they are taken fro
 
 import contextlib
 import json
-import uuid
 
 import pytest
 
@@ -25,20 +24,9 @@ def is_whole(deployment):
     """Are both pods in mysql-read, with the same transactions, and is a write replicated?"""
     return (
         deployment.in_mysql_read() == {"mysql-0", "mysql-1"}
-        and executed(deployment, "mysql-0") == executed(deployment, "mysql-1")
-        and write(deployment)["replicated"]
+        and deployment.gtids("mysql-0") == deployment.gtids("mysql-1")
+        and deployment.write()["replicated"]
     )
-
-
-def write(deployment):
-    """Register a user; a 503 is an AssertionError, which eventually() takes for "not yet"."""
-    answer = deployment.post("Someone", f"{uuid.uuid4().hex}@example.com")
-    assert answer.status_code == 201, answer.text
-    return answer.json()
-
-
-def executed(deployment, pod):
-    return deployment.sql(pod, "SELECT REPLACE(@@gtid_executed, '\\n', '')")[0][0]
 
 
 def ids(deployment, pod):
@@ -90,7 +78,7 @@ def test_a_transaction_of_its_own_keeps_a_replica_out_until_somebody_decides(dep
         "INSERT INTO userdb.users (name, email) VALUES ('Errant', 'errant@example.com');"
         "SET GLOBAL super_read_only = ON",
     )
-    own = deployment.sql("mysql-1", "SELECT GTID_SUBTRACT(@@gtid_executed, '" + executed(deployment, "mysql-0") + "')")
+    own = deployment.sql("mysql-1", "SELECT GTID_SUBTRACT(@@gtid_executed, '" + deployment.gtids("mysql-0") + "')")
     expect_divergence(deployment, own[0][0])
     deployment.kubectl("delete", "pvc/data-mysql-1", "pod/mysql-1", "--wait=false")
     eventually(lambda: is_whole(deployment), SLOW)
@@ -98,7 +86,7 @@ def test_a_transaction_of_its_own_keeps_a_replica_out_until_somebody_decides(dep
 
 
 def test_both_pods_gone_and_the_primarys_volume_lost(deployment):
-    before, gtid = ids(deployment, "mysql-0"), write(deployment)["gtid"]
+    before, gtid = ids(deployment, "mysql-0"), deployment.write()["gtid"]
     scale(deployment, 0)
     deployment.kubectl("delete", "pvc/data-mysql-0", "--timeout=60s")
     # Nobody is there to be asked, so mysql-0 makes an empty database, and mysql-1 has what it lacks.
@@ -113,7 +101,7 @@ def test_both_pods_gone_and_the_primarys_volume_lost(deployment):
 def test_volumes_swapped(deployment):
     # A write that only mysql-0 has, which is on the volume of mysql-1 after that.
     deployment.sql("mysql-1", "STOP REPLICA IO_THREAD")
-    answer = eventually(lambda: write(deployment), 30)
+    answer = eventually(deployment.write, 30)
     assert not answer["replicated"]
     scale(deployment, 0)
     swap_volumes(deployment, "data-mysql-0", "data-mysql-1")
@@ -146,7 +134,7 @@ def swap_volumes(deployment, *claims):
 
 def test_a_replica_that_needs_purged_binary_logs_copies_the_data_anew(deployment):
     scale(deployment, 1)
-    missed = eventually(lambda: write(deployment), 30)
+    missed = eventually(deployment.write, 30)
     deployment.sql("mysql-0", "FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
     assert deployment.sql("mysql-0", f"SELECT GTID_SUBSET('{missed['gtid']}', @@gtid_purged)") == [["1"]]
     scale(deployment, 2)
@@ -157,7 +145,7 @@ def test_a_replica_that_needs_purged_binary_logs_copies_the_data_anew(deployment
 def test_what_a_replica_has_only_received_survives_the_primarys_volume(deployment):
     deployment.sql("mysql-1", "STOP REPLICA SQL_THREAD")
     try:
-        answers = [write(deployment) for _ in range(5)]
+        answers = [deployment.write() for _ in range(5)]
         assert [answer["replicated"] for answer in answers] == [True] * 5
         assert not {answer["id"] for answer in answers} & ids(deployment, "mysql-1")
         deployment.kubectl("delete", "pvc/data-mysql-0", "pod/mysql-0", "--wait=false", "--now")
@@ -177,7 +165,7 @@ def test_what_a_replica_has_only_received_survives_the_primarys_volume(deploymen
 
 
 def test_a_replica_that_restarts_while_the_primary_is_frozen_serves_reads(deployment):
-    known = write(deployment)["id"]
+    known = deployment.write()["id"]
     deployment.signal_mysqld("mysql-0", "STOP")
     try:
         deployment.signal_mysqld("mysql-1", "KILL")

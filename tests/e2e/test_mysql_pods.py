@@ -28,13 +28,6 @@ def follows(deployment, pod: str) -> str | None:
     return answer[0][0] if answer else None
 
 
-def write(deployment) -> dict:
-    """Register a user and return write-app's answer; a 503 is an AssertionError, for eventually() to try again."""
-    answer = deployment.post("Someone", f"{uuid.uuid4().hex}@example.com")
-    assert answer.status_code == 201, answer.text
-    return answer.json()
-
-
 def whole(deployment, count: int) -> bool:
     """Are `count` pods ready, do they follow each other, and have they all the same rows?"""
     if deployment.in_mysql_read() != {f"mysql-{n}" for n in range(count)}:
@@ -94,7 +87,7 @@ def refusal(deployment) -> list[requests.Response]:
 
 
 def test_reads_go_on_and_writes_get_503_while_the_primary_is_away(deployment):
-    write(deployment)
+    deployment.write()
     # A replica gets its share of a worker's connections within seconds of being ready: every app pod must have both.
     eventually(lambda: pairs(deployment, 24) == {(app, pod) for app in deployment.pods("read-app") for pod in PODS}, 60)
     with Reads(deployment) as reads:
@@ -103,7 +96,7 @@ def test_reads_go_on_and_writes_get_503_while_the_primary_is_away(deployment):
         [refused] = eventually(lambda: refusal(deployment), 10, 0)
         assert refused.headers["Retry-After"]
         assert refused.json()["success"] is False
-        eventually(lambda: write(deployment), 60)
+        eventually(deployment.write, 60)
     assert reads.done
     assert not reads.failed
     eventually(lambda: whole(deployment, 2))
@@ -113,7 +106,7 @@ def test_a_killed_replica_comes_back(deployment):
     before = deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"]
     deployment.signal_mysqld("mysql-1", "KILL")
     eventually(lambda: deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"] > before)
-    write(deployment)
+    deployment.write()
     eventually(lambda: whole(deployment, 2), 90)
 
 
@@ -121,7 +114,7 @@ def test_a_killed_replica_comes_back(deployment):
 def test_a_deleted_pod_comes_back_with_its_data(deployment, pod):
     claim = deployment.kubectl("get", "pvc", f"data-{pod}", "-o", "jsonpath={.metadata.uid}")
     deployment.kubectl("delete", "pod", pod)
-    eventually(lambda: write(deployment), 60)
+    eventually(deployment.write, 60)
     eventually(lambda: whole(deployment, 2), 90)
     assert deployment.kubectl("get", "pvc", f"data-{pod}", "-o", "jsonpath={.metadata.uid}") == claim
 
@@ -129,7 +122,7 @@ def test_a_deleted_pod_comes_back_with_its_data(deployment, pod):
 def test_scaling_up_down_and_up_again(deployment):
     """To 3, 5, 2 and 3: in order, each pod follows the one before and has everything, also what was purged."""
     for _ in range(3):
-        write(deployment)
+        deployment.write()
     for pod in ("mysql-0", "mysql-1"):
         deployment.sql(pod, "FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW()")
     for count in (3, 5):
@@ -152,7 +145,7 @@ def test_scaling_up_down_and_up_again(deployment):
         gone = [line.split()[1] for line in watch.stdout if line.startswith("DELETED")]
     assert gone == ["mysql-4", "mysql-3", "mysql-2"]
 
-    write(deployment)
+    deployment.write()
     # The old volumes lack this row, and mysql-1 no longer has it in a binary log.
     deployment.sql("mysql-1", "FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW()")
     deployment.kubectl("scale", "statefulset", "mysql", "--replicas=3")

@@ -1,7 +1,6 @@
 """Certificates of one's own, as docs/operations.md says, in a running deployment: from then on servers are verified."""
 
 import subprocess
-import uuid
 
 import pytest
 
@@ -13,20 +12,15 @@ from e2e.cluster import Deployment, eventually
 def test_own_authority_in_a_running_deployment(tmp_path):
     deployment = Deployment("tls")
 
-    def written() -> dict:
-        answer = deployment.post("Someone", f"{uuid.uuid4().hex}@example.com")
-        assert answer.status_code == 201, answer.text
-        return answer.json()
-
     def verified() -> bool:
         status = deployment.sql("mysql-1", "SELECT SSL_CA_FILE, SSL_VERIFY_SERVER_CERTIFICATE FROM"
                                 " performance_schema.replication_connection_configuration")  # fmt: skip
-        return status == [["/tls/ca.crt", "YES"]] and written()["replicated"]
+        return status == [["/tls/ca.crt", "YES"]] and deployment.write()["replicated"]
 
     try:
         deployment.apply()
         deployment.wait_ready()
-        eventually(lambda: written()["replicated"])
+        eventually(lambda: deployment.write()["replicated"])
         [commands] = [
             block.commands for block in blocks(ROOT / "docs" / "operations.md") if "openssl" in block.commands
         ]
