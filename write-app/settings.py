@@ -5,6 +5,8 @@ import socket
 import ssl
 import sys
 
+import tls
+
 
 def number(name, default, low, high):
     """Return environment variable `name` as a whole number from `low` to `high`; stop the app if it is none."""
@@ -43,3 +45,4 @@ def tls_context():
 
 
 TLS = tls_context()
+TLS.sslsocket_class = tls.Socket

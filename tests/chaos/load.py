@@ -145,7 +145,7 @@ class Load:
             try:
                 answer = requests.get(f"{self.read_url}/users?limit=5", timeout=READ_TIMEOUT)
                 if answer.status_code != 200:
-                    failure = f"{answer.status_code} {answer.json()['message']}"
+                    failure = f"{answer.status_code} after {time.time() - started:.1f} s: {answer.json()['message']}"
             except (requests.RequestException, ValueError, KeyError) as error:
                 failure = type(error).__name__
             with self._lock:

@@ -102,6 +102,23 @@ def test_reads_go_on_and_writes_get_503_while_the_primary_is_away(deployment):
     eventually(lambda: whole(deployment, 2))
 
 
+def test_a_killed_replica_costs_no_connection_to_the_primary(deployment):
+    """Python's ssl module would let healthy connections fail after a broken one: see read-app/tls.py."""
+    eventually(lambda: pairs(deployment, 24) == {(app, pod) for app in deployment.pods("read-app") for pod in PODS}, 60)
+    before = deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"]
+    with Reads(deployment) as reads:
+        deployment.signal_mysqld("mysql-1", "KILL")
+        eventually(
+            lambda: deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"] > before
+        )
+        done = reads.done
+        eventually(lambda: reads.done >= done + 20)
+    said = "".join(deployment.kubectl("logs", pod, "--since=1m") for pod in deployment.pods("read-app"))
+    assert "mysql-1:3306 does not answer or cut the connection" in said
+    assert "mysql-0:3306 does not answer or cut the connection" not in said
+    eventually(lambda: whole(deployment, 2), 90)
+
+
 def test_a_killed_replica_comes_back(deployment):
     before = deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"]
     deployment.signal_mysqld("mysql-1", "KILL")
