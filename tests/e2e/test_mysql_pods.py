@@ -4,6 +4,7 @@ import json
 import subprocess
 import time
 import uuid
+from datetime import UTC, datetime
 
 import pytest
 import requests
@@ -106,14 +107,13 @@ def test_a_killed_replica_costs_no_connection_to_the_primary(deployment):
     """Python's ssl module would let healthy connections fail after a broken one: see read-app/tls.py."""
     eventually(lambda: pairs(deployment, 24) == {(app, pod) for app in deployment.pods("read-app") for pod in PODS}, 60)
     before = deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"]
+    since = datetime.now(UTC).isoformat()
     with Reads(deployment) as reads:
         deployment.signal_mysqld("mysql-1", "KILL")
-        eventually(
-            lambda: deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"] > before
-        )
+        eventually(lambda: deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"] > before)
         done = reads.done
         eventually(lambda: reads.done >= done + 20)
-    said = "".join(deployment.kubectl("logs", pod, "--since=1m") for pod in deployment.pods("read-app"))
+    said = "".join(deployment.kubectl("logs", pod, f"--since-time={since}") for pod in deployment.pods("read-app"))
     assert "mysql-1:3306 does not answer or cut the connection" in said
     assert "mysql-0:3306 does not answer or cut the connection" not in said
     eventually(lambda: whole(deployment, 2), 90)
