@@ -25,9 +25,6 @@ READ_TIMEOUT = 1.5  # seconds; the queries take milliseconds
 OPEN_EVERY = 0.5  # seconds
 PER_POD = 4  # connections kept to each MySQL pod
 MAX_AGE = 10.0  # seconds; a pod that left mysql-read gets no reads after that
-# Kubernetes picks at random, and may pick a dead pod several times although another one lives: ten times in a row
-# happens once in a thousand times with two pods, twenty times once in a million.
-GIVE_UP_AFTER = 20  # failures to open a connection, while there is none
 HELPERS = 4  # threads that open connections when there are too few
 
 
@@ -75,7 +72,7 @@ class Pool:
 
     def __init__(self):
         lock = threading.Lock()
-        self.changed = threading.Condition(lock)  # a connection is free, or could not be opened
+        self.changed = threading.Condition(lock)  # a connection is free, or was dropped
         self.needed = threading.Condition(lock)  # somebody waits, and there are hardly any connections
         self.kept = []  # all connections, in the order in which they were opened; one that is not in it is to be closed
         self.idle = {}  # MySQL pod: the connections that nobody uses, the one that rested longest first
@@ -83,7 +80,6 @@ class Pool:
         self.turns = itertools.count(1)
         self.lent = 0  # connections in use
         self.waiting = 0  # threads that wait for one
-        self.failures = 0  # connections that could not be opened
         self.started = False
 
     def start(self):
@@ -118,9 +114,6 @@ class Pool:
             reader = Reader(settings.DB_HOST)
         except (pymysql.Error, OSError) as error:
             log_error(error, settings.DB_HOST)
-            with self.changed:
-                self.failures += 1
-                self.changed.notify_all()
             return False
         self.add(reader)
         return True
@@ -156,18 +149,17 @@ class Pool:
     def lend(self, deadline, prefer=None):
         """Return a connection: to the pod `prefer` if that has a free one, or else to the pod whose turn it is.
 
-        Waits for one until `deadline` (of time.monotonic), or shorter when there is none and none can be opened.
-        Raises Unavailable.
+        Waits for one until `deadline` (of time.monotonic): a server that was killed is back within seconds. Raises
+        Unavailable.
         """
         if not self.started:
             self.start()
         with self.changed:
-            failures = self.failures
             self.waiting += 1
             try:
                 while not (pods := [pod for pod, readers in self.idle.items() if readers]):
                     remaining = deadline - time.monotonic()
-                    if remaining <= 0 or (self.lent == 0 and self.failures - failures >= GIVE_UP_AFTER):
+                    if remaining <= 0:
                         raise Unavailable
                     if self.is_short():
                         self.needed.notify_all()

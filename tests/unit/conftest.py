@@ -44,4 +44,6 @@ def write_app(patch):
 @pytest.fixture(scope="module")
 def read_app(patch):
     """read-app, with its test client as `client`."""
-    return load("read-app", patch)
+    loaded = load("read-app", patch)
+    patch.setattr(loaded.database, "TRY_FOR", 0.5)  # seconds; there is no database to wait for
+    return loaded
