@@ -31,6 +31,7 @@ It must be able to fail. To see that it does:
 
 import itertools
 import os
+import signal
 import sys
 import time
 from dataclasses import dataclass
@@ -107,6 +108,7 @@ COLUMNS = (
 
 def main(short: bool) -> int:
     """Run all faults, print a line each, and return the exit status."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up, too
     start = time.monotonic()
     skipped = [name for name in ("CHAOS_NODES", *NODE_COMMANDS) if not os.environ.get(name)]
     nodes = [] if skipped else os.environ["CHAOS_NODES"].split()
