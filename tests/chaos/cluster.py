@@ -86,9 +86,13 @@ class Chaos:
 
     # What faults use.
 
+    def pods(self) -> dict[str, dict]:
+        """All pods, of MySQL and of the apps, as the API gives them."""
+        return {pod["metadata"]["name"]: pod for pod in json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]}
+
     def state(self, pod: str) -> tuple:
-        """What changes when a MySQL pod is replaced or its server's container restarted."""
-        found = self.deployment.pods().get(pod)
+        """What changes when a pod is replaced or its container restarted."""
+        found = self.pods().get(pod)
         if not found:
             return ()
         return found["metadata"]["uid"], *(s["restartCount"] for s in found["status"].get("containerStatuses", []))
@@ -102,8 +106,12 @@ class Chaos:
             eventually(lambda pod=pod: len(now := self.state(pod)) == 2 and now != before[pod], WHOLE_AGAIN)
 
     def node_of(self, pod: str) -> str:
-        """The node that a MySQL pod is on."""
-        return self.deployment.pods()[pod]["spec"]["nodeName"]
+        """The node that a pod is on."""
+        return self.pods()[pod]["spec"]["nodeName"]
+
+    def pods_on(self, node: str) -> list[str]:
+        """The pods on a node, of MySQL and of the apps."""
+        return [name for name, pod in self.pods().items() if pod["spec"].get("nodeName") == node]
 
     def signal(self, signal: str, *pods: str) -> None:
         """Send a signal to the servers of some pods, at the same time."""

@@ -99,7 +99,8 @@ def crash(pod):
 
     def fault(chaos: Chaos) -> None:
         node = chaos.node_of(pod)
-        with chaos.restarts(pod):
+        # Of all pods on it: the API goes on to call them ready until their node, which is back, has looked at them.
+        with chaos.restarts(*chaos.pods_on(node)):
             node_command("CHAOS_CRASH", node)
             try:
                 if pod == REPLICA:
