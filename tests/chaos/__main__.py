@@ -215,8 +215,8 @@ This page is written by `make chaos`; what it does and how to run it is said in 
   answered with 503, or not at all. They are sent again until it is known what became of them.
 - not repl.: acknowledged with `replicated: false`, because no replica was there within the semi-sync wait.
 - write gap, read gap: the longest time in seconds without a write acknowledged, a read answered.
-- failed reads: requests to read users that were not answered with 200. A node that is gone takes a read-app pod with it,
-  and Kubernetes sends requests there until it has noticed.
+- failed reads: requests to read users that were not answered with 200. A node that is gone takes a read-app pod with
+  it, and Kubernetes sends requests there until it has noticed.
 - whole after: seconds from the end of the fault until every pod was ready and writes were replicated again.
 - lost: acknowledged writes that a pod lacks. For the destroyed volume of the primary the promise covers those with
   `replicated: true`; others that went with the volume are given up.
