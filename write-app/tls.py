@@ -33,5 +33,5 @@ def forgetting(function, *args):
         return function(*args)
     except OSError:
         with contextlib.suppress(ssl.SSLError):
-            spare.set_ciphers("")  # refused, always; the only function of the module that does it for sure
+            spare.set_ciphers("")  # always refused, after the list was emptied; the module has no plain way
         raise

@@ -81,6 +81,16 @@ def pairs(deployment, calls: int) -> set[tuple[str, str]]:
     return {(answer["app_pod"], answer["mysql_pod"]) for answer in answers}
 
 
+def wait_for_balanced_reads(deployment) -> None:
+    """Wait until every app pod reads from both: a replica gets its share within seconds of being ready."""
+    eventually(lambda: pairs(deployment, 24) == {(app, pod) for app in deployment.pods("read-app") for pod in PODS}, 60)
+
+
+def restarts(deployment, pod: str) -> int:
+    """How often the server's container of a MySQL pod was restarted."""
+    return deployment.pods()[pod]["status"]["containerStatuses"][0]["restartCount"]
+
+
 def refusal(deployment) -> list[requests.Response]:
     """What write-app answers, if that is 503."""
     answer = deployment.post("x", f"{uuid.uuid4().hex}@example.com")
@@ -89,8 +99,7 @@ def refusal(deployment) -> list[requests.Response]:
 
 def test_reads_go_on_and_writes_get_503_while_the_primary_is_away(deployment):
     deployment.write()
-    # A replica gets its share of a worker's connections within seconds of being ready: every app pod must have both.
-    eventually(lambda: pairs(deployment, 24) == {(app, pod) for app in deployment.pods("read-app") for pod in PODS}, 60)
+    wait_for_balanced_reads(deployment)
     with Reads(deployment) as reads:
         deployment.signal_mysqld("mysql-0", "KILL")
         # (In a list, because a response that is an error counts as false.)
@@ -105,12 +114,12 @@ def test_reads_go_on_and_writes_get_503_while_the_primary_is_away(deployment):
 
 def test_a_killed_replica_costs_no_connection_to_the_primary(deployment):
     """Python's ssl module would let healthy connections fail after a broken one: see read-app/tls.py."""
-    eventually(lambda: pairs(deployment, 24) == {(app, pod) for app in deployment.pods("read-app") for pod in PODS}, 60)
-    before = deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"]
+    wait_for_balanced_reads(deployment)
+    before = restarts(deployment, "mysql-1")
     since = datetime.now(UTC).isoformat()
     with Reads(deployment) as reads:
         deployment.signal_mysqld("mysql-1", "KILL")
-        eventually(lambda: deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"] > before)
+        eventually(lambda: restarts(deployment, "mysql-1") > before)
         done = reads.done
         eventually(lambda: reads.done >= done + 20)
     said = "".join(deployment.kubectl("logs", pod, f"--since-time={since}") for pod in deployment.pods("read-app"))
@@ -120,9 +129,9 @@ def test_a_killed_replica_costs_no_connection_to_the_primary(deployment):
 
 
 def test_a_killed_replica_comes_back(deployment):
-    before = deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"]
+    before = restarts(deployment, "mysql-1")
     deployment.signal_mysqld("mysql-1", "KILL")
-    eventually(lambda: deployment.pods()["mysql-1"]["status"]["containerStatuses"][0]["restartCount"] > before)
+    eventually(lambda: restarts(deployment, "mysql-1") > before)
     deployment.write()
     eventually(lambda: whole(deployment, 2), 90)
 
