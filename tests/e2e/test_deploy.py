@@ -69,15 +69,21 @@ def test_without_the_secret_the_pods_wait_and_events_say_so(namespace):
     )
 
 
+def ended(container: dict) -> dict | None:
+    """How a container ended, now or before its last restart; None if it has not."""
+    return container["state"].get("terminated") or container["lastState"].get("terminated")
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
         ("app-password", "password123\n", "line break"),
         ("replication-password", "short", "8 to 32 characters"),
         ("read-password", None, "has no key read-password"),
+        ("backup-password", "with a space", "8 to 32 characters"),
     ],
 )
-def test_a_wrong_secret_is_named_in_the_log(namespace, key, value, sentence):
+def test_a_wrong_secret_is_named_in_the_log_and_nothing_starts(namespace, key, value, sentence):
     items = objects(namespace, "mysql-statefulset.yaml")
     secret = next(item for item in items if item["kind"] == "Secret")
     if value is None:
@@ -85,9 +91,18 @@ def test_a_wrong_secret_is_named_in_the_log(namespace, key, value, sentence):
     else:
         secret["stringData"][key] = value
     apply(namespace, items)
-    log = eventually(lambda: sentence in (t := namespace.kubectl("logs", "mysql-0", "-c", "prepare")) and t, 60)
+
+    def reason():
+        text = namespace.kubectl("logs", "mysql-0", "-c", "prepare")
+        assert sentence in text, text
+        return text
+
+    log = eventually(reason, 60)
     assert key in log
     assert "password123" not in log
+    # A server that started without the password would let in everybody: the init container must have failed.
+    prepare = eventually(lambda: ended(namespace.pods("mysql")["mysql-0"]["status"]["initContainerStatuses"][0]))
+    assert prepare["exitCode"] == 1, prepare
 
 
 def test_a_storage_class_that_is_not_there_is_named_in_the_events(namespace):
