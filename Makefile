@@ -94,10 +94,14 @@ chaos: ## 40 minutes of faults under load on the cluster, into docs/chaos.md; SH
 
 ##@ Bench: both apps beside a naive one and beside the ceiling
 
-.PHONY: bench
+.PHONY: bench bench-cluster
 bench: ## Measure speed, cost and memory on this machine, into docs/performance.md; SOAK=1: ten minutes of load, watched
 	@demo/python-env .venv requirements-dev.txt
 	@PYTHONPATH=tests:demo exec .venv/bin/python -m bench $(if $(SOAK),--soak)
+
+bench-cluster: ## The same on the cluster, beside a naive app, and how soon everything is ready
+	@demo/python-env .venv requirements-dev.txt
+	@PYTHONPATH=tests:demo exec .venv/bin/python -m bench.cluster
 
 ##@ Operation: docs/operations.md says when and why
 

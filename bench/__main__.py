@@ -9,7 +9,6 @@ rounds. It ends with status 1, and says which, if a target was missed.
 """
 
 import argparse
-import http.client
 import math
 import os
 import platform
@@ -20,11 +19,11 @@ import threading
 import time
 from collections import defaultdict
 from datetime import UTC, datetime
-from itertools import pairwise, product
+from itertools import product
 
 from bench import report, servers
+from bench.pods import Balance, come_and_go, copy_times
 from bench.servers import Server
-from manifests import Manifests
 from running_demo import PROJECT, Demo, why_not_here
 
 PAGE, PICTURE = PROJECT / "docs" / "performance.md", PROJECT / "docs" / "performance.svg"
@@ -33,7 +32,6 @@ SECONDS = 2  # a measurement
 CLIENTS = (1, 16, 64)
 SMALL, LARGE = "thousand", "million"  # databases
 USERS, IDENTITY, SUBMIT = "/users?limit=50", "/mysql-pod", "/submit"
-BALANCE_EVERY = 0.1  # seconds between the requests of the one client whose answers are counted
 
 
 def main():
@@ -44,16 +42,14 @@ def main():
     arguments = parser.parse_args()
     if reason := why_not_here():
         sys.exit(reason)
-    generator = servers.generator()
-    demo = Demo()
+    wrk = servers.find_wrk()
+    demo = Demo(replicas=3)
     try:
         demo.wait_until_up()
+        demo.stop(2)  # it is the newcomer, later
         servers.enter_network(demo)
         servers.make_accounts(demo)
-        if arguments.soak:
-            failures = soak(demo, generator, arguments.soak)
-        else:
-            failures = measure(demo, generator, arguments.rounds)
+        failures = soak(demo, wrk, arguments.soak) if arguments.soak else measure(demo, wrk, arguments.rounds)
     finally:
         demo.close()
     if failures:
@@ -68,7 +64,7 @@ def say(line):
 # -- measuring
 
 
-def measure(demo, generator, rounds):
+def measure(demo, wrk, rounds):
     """Compare all programs and write the page; returns the sentences on missed targets."""
     mysql = max(servers.memory([pid]) for pid in servers.mysqld_processes(demo))
     say("a thousand users, a million users ...")
@@ -93,16 +89,16 @@ def measure(demo, generator, rounds):
     say("warming up ...")
     for (app, _), programs in contestants.items():
         for server in programs:
-            servers.load(generator, server, SUBMIT if app == "write-app" else USERS, max(CLIENTS), 1)
+            servers.load(wrk, server.url + (SUBMIT if app == "write-app" else USERS), max(CLIENTS), 1)
     figures = defaultdict(list)  # (path, clients, kind, database): those of each round
     with Balance(demo) as balance:
         for number in range(1, rounds + 1):
             say(f"round {number} of {rounds}, {len(cells) * SECONDS} s ...")
             for path, clients, server in cells:
                 key = path, clients, server.kind, server.database
-                figures[key].append(one(generator, mysqlds, path, clients, server))
+                figures[key].append(one(wrk, mysqlds, path, clients, server))
     trips = {
-        (path, server.kind): round_trips(demo, generator, path, server)
+        (path, server.kind): round_trips(demo, wrk, path, server)
         for path, clients, server in cells
         if clients == 16 and server.database == SMALL
     }
@@ -110,16 +106,20 @@ def measure(demo, generator, rounds):
     for programs in contestants.values():
         for server in programs:
             server.close()
-    targets = judge(figures, memory, mysql, balance)
-    write(figures, trips, cold, targets, rounds)
+    say("a third MySQL pod comes and dies ...")
+    newcomer = come_and_go(demo)
+    say("a GB of data ...")
+    copies = copy_times(demo)
+    targets = judge(figures, memory, mysql, balance, newcomer, copies)
+    write(figures, trips, cold, copies, targets, rounds)
     return report.missed(targets)
 
 
-def one(generator, mysqlds, path, clients, server):
-    """Measure once: the figures of the load generator, requests a second, and milliseconds of CPU time a request."""
+def one(wrk, mysqlds, path, clients, server):
+    """Measure once: the figures of wrk, requests a second, and milliseconds of CPU time a request."""
     pids = server.processes()
     before = servers.cpu_seconds(pids), servers.cpu_seconds(mysqlds)
-    figures = servers.load(generator, server, path, clients, SECONDS)
+    figures = servers.load(wrk, server.url + path, clients, SECONDS)
     after = servers.cpu_seconds(pids), servers.cpu_seconds(mysqlds)
     servers.settle(server)
     number = max(figures["requests"], 1)
@@ -130,62 +130,12 @@ def one(generator, mysqlds, path, clients, server):
     }
 
 
-def round_trips(demo, generator, path, server):
+def round_trips(demo, wrk, path, server):
     """Statements and new connections a request; those that a pool makes by itself are in it."""
     statements, connections = servers.asked(demo, server.kind)
-    requests = servers.load(generator, server, path, 16, SECONDS)["requests"]
+    requests = servers.load(wrk, server.url + path, 16, SECONDS)["requests"]
     after = servers.asked(demo, server.kind)
     return (after[0] - statements) / requests, (after[1] - connections) / requests
-
-
-class Balance:
-    """One client with one connection that asks the demo's read-app who answers, ten times a second.
-
-    with Balance(demo) as balance: ...; then balance.share() and balance.gap().
-    """
-
-    def __init__(self, demo):
-        services = Manifests(PROJECT / "kubernetes").services
-        service = next(each for each in services if each.name == "read-app")
-        self.client = http.client.HTTPConnection(service.address, service.port, timeout=10)
-        self.answers, self.failed = [], 0  # (when, pod)
-        self.end = threading.Event()
-        self.thread = threading.Thread(target=self.run)
-
-    def run(self):
-        """Ask until the end."""
-        while not self.end.wait(BALANCE_EVERY):
-            try:
-                self.client.request("GET", IDENTITY)
-                answer = self.client.getresponse()
-                found = re.search(r'"mysql_pod":"([^"]*)"', answer.read().decode())
-                self.answers.append((time.monotonic(), found[1]))
-            except (OSError, http.client.HTTPException, TypeError):
-                self.failed += 1
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.end.set()
-        self.thread.join()
-
-    def share(self):
-        """The smallest share that a pod had of the answers in any 60 seconds, in %."""
-        pods = [pod for _, pod in self.answers]
-        window = min(len(pods), round(60 / BALANCE_EVERY))
-        counts = [pods[first : first + window].count("mysql-0") for first in range(len(pods) - window + 1)]
-        return 100 * min(min(counts), window - max(counts)) / window
-
-    def gap(self):
-        """The longest time without an answer of one of the two pods, in seconds."""
-        return max(
-            later - earlier
-            for name in ("mysql-0", "mysql-1")
-            for times in [[when for when, pod in self.answers if pod == name]]
-            for earlier, later in pairwise(times)
-        )
 
 
 def ratio(figures, one, other, figure="rate"):
@@ -196,7 +146,7 @@ def ratio(figures, one, other, figure="rate"):
     )
 
 
-def judge(figures, memory, mysql, balance):
+def judge(figures, memory, mysql, balance, newcomer, copies):
     """The targets, for report.missed. figures: {(path, clients, kind, database): [those of a round]}."""
 
     def over(other, path):
@@ -214,6 +164,9 @@ def judge(figures, memory, mysql, balance):
         ("failed requests", failed + balance.failed, "at most", 0),
         ("one client, smallest share of a MySQL pod in 60 s, %", balance.share(), "at least", 25),
         ("one client, longest time without one of the two pods, s", balance.gap(), "at most", 10),
+        ("a new third MySQL pod, its share from 15 s after it was ready, %", newcomer["share"], "at least", 25),
+        ("reads that failed while it came and died", newcomer["failed"], "at most", 0),
+        ("CLONE of a GB, its speed over that of cp", copies["cp"] / copies["clone"], "at least", 0.6),
         ("an idle MySQL server, MB", mysql, "at most", 350),
         ("read-app after all this, MB", memory["read-app"], "at most", 80),
         ("write-app after all this, MB", memory["write-app"], "at most", 80),
@@ -223,7 +176,7 @@ def judge(figures, memory, mysql, balance):
 # -- the page
 
 
-def write(figures, trips, cold, targets, rounds):
+def write(figures, trips, cold, copies, targets, rounds):
     """Write the tables and the picture."""
     results = {key: report.medians(values) for key, values in figures.items()}
     names = {USERS: f"GET {USERS}", IDENTITY: f"GET {IDENTITY}", SUBMIT: f"POST {SUBMIT}"}
@@ -259,15 +212,11 @@ def write(figures, trips, cold, targets, rounds):
             "From the start of the process to the first answer with the database: "
             + ", ".join(f"{kind} {seconds:.1f} s" for kind, seconds in cold.items())
             + ".\n",
+            f"{copies['mb']:,.0f} MB of data: CLONE from the primary {copies['clone']:.1f} s, `cp` of the same files "
+            f"{copies['cp']:.1f} s, both until they are on disk. A killed replica with that much is ready again after "
+            f"{copies['restart']:.1f} s.\n",
             "Targets:\n",
-            report.table(
-                ["", "measured", "target", ""],
-                [
-                    [what, float(value), f"{sense} {limit}", "missed" if report.missed([each]) else "met"]
-                    for each in targets
-                    for what, value, sense, limit in [each]
-                ],
-            ),
+            report.verdicts(targets),
         ]
     )
     PAGE.write_text(report.insert(PAGE.read_text(), part))
@@ -298,7 +247,7 @@ def pinned(name):
 # -- soaking
 
 
-def soak(demo, generator, seconds):
+def soak(demo, wrk, seconds):
     """Load both apps with 64 clients each; returns the sentences on what went wrong."""
     servers.fill(demo, SMALL, 1_000)
     apps = {
@@ -308,7 +257,7 @@ def soak(demo, generator, seconds):
     results = {}
 
     def run(path, server):
-        results[path] = servers.load(generator, server, path, 64, seconds)
+        results[path] = servers.load(wrk, server.url + path, 64, seconds)
 
     threads = [threading.Thread(target=run, args=item) for item in apps.items()]
     for thread in threads:

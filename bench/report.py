@@ -4,6 +4,7 @@ import re
 from statistics import median
 
 MARKERS = "<!-- written by make bench -->", "<!-- end of what make bench writes -->"
+CLUSTER_MARKERS = "<!-- written by make bench-cluster -->", "<!-- end of what make bench-cluster writes -->"
 COLOURS = {"naive": "#9aa0a6", "ours": "#1a73e8", "ceiling": "#c9b458"}
 
 
@@ -37,9 +38,20 @@ def missed(targets):
     ]
 
 
-def insert(page, part):
+def verdicts(targets):
+    """The targets, as `missed` takes them, as a table."""
+    return table(
+        ["", "measured", "target", ""],
+        [
+            [what, float(value), f"{sense} {limit}", "missed" if missed([(what, value, sense, limit)]) else "met"]
+            for what, value, sense, limit in targets
+        ],
+    )
+
+
+def insert(page, part, markers=MARKERS):
     """The text of a page with what is between the markers replaced by `part`."""
-    begin, end = MARKERS
+    begin, end = markers
     return re.sub(f"{begin}.*{end}", lambda _: f"{begin}\n\n{part}\n{end}", page, flags=re.DOTALL)
 
 

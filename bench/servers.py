@@ -105,13 +105,20 @@ def fill(demo, database, count):
     demo.sql(0, f"CREATE TABLE IF NOT EXISTS {database}.users LIKE userdb.users")
     batch = min(count, 50_000)
     for first in range(0, count, batch):
-        demo.sql(
-            0,
-            f"""SET cte_max_recursion_depth = {batch};
-            INSERT INTO {database}.users (name, email) WITH RECURSIVE numbers (n) AS
-              (SELECT {first + 1} UNION ALL SELECT n + 1 FROM numbers WHERE n < {first + batch})
-            SELECT 'Load Test', CONCAT('u', n, '@example.com') FROM numbers""",  # noqa: S608 - of this program only
-        )
+        demo.sql(0, users(database, first + 1, first + batch))
+    catch_up(demo)
+
+
+def users(database, first, last):
+    """SQL that inserts the users `first` to `last`."""
+    return f"""SET cte_max_recursion_depth = {last};
+        INSERT INTO {database}.users (name, email) WITH RECURSIVE numbers (n) AS
+          (SELECT {first} UNION ALL SELECT n + 1 FROM numbers WHERE n < {last})
+        SELECT 'Load Test', CONCAT('u', n, '@example.com') FROM numbers"""  # noqa: S608 - of this program only
+
+
+def catch_up(demo):
+    """Wait until the replica has all that the primary has."""
     ((gtids,),) = demo.sql(0, "SELECT REPLACE(@@gtid_executed, '\\n', '')")
     demo.sql(1, f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{gtids}')")
 
@@ -124,20 +131,23 @@ def settle(server):
         time.sleep(0.1)
 
 
-def load(generator, server, path, clients, seconds):
-    """Let `clients` clients ask for `path` for `seconds`; {"requests", "seconds", "p50_ms", "p99_ms", "errors"}."""
-    command = [generator, "--threads=1", f"--connections={clients}", f"--duration={seconds}s"]
-    command += ["--timeout=10s", f"--script={HERE / 'load.lua'}", server.url + path]
-    if path == "/submit":
+def load(wrk, url, clients, seconds, script=HERE / "load.lua"):
+    """Let `clients` clients ask for `url` for `seconds`; {"requests", "seconds", "p50_ms", "p99_ms", "errors"}.
+
+    wrk: the command that runs wrk, here or in a pod; script: where load.lua is for it.
+    """
+    command = [*wrk, "--threads=1", f"--connections={clients}", f"--duration={seconds}s", "--timeout=10s"]
+    command += [f"--script={script}", url]
+    if url.endswith("/submit"):
         command += ["--", uuid.uuid4().hex]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
     return json.loads(output.splitlines()[-1])
 
 
-def generator():
-    """The path of wrk: this machine's, or Debian's, unpacked into .cache once."""
+def find_wrk():
+    """The command that runs wrk: this machine's, or Debian's, unpacked into .cache once."""
     if found := shutil.which("wrk"):
-        return found
+        return [found]
     folder = PROJECT / ".cache" / "wrk"
     if not folder.exists():
         part = folder.with_suffix(".part")
@@ -145,10 +155,7 @@ def generator():
         subprocess.run([PROJECT / "demo" / "unpack", part, "wrk"], check=True)
         part.rename(folder)
     libraries = {str(library.parent) for library in folder.rglob("lib*.so*")}
-    wrapper = folder / "wrk"
-    wrapper.write_text(f"#!/bin/sh\nLD_LIBRARY_PATH='{':'.join(libraries)}' exec '{folder}/usr/bin/wrk' \"$@\"\n")
-    wrapper.chmod(0o755)
-    return str(wrapper)
+    return ["env", f"LD_LIBRARY_PATH={':'.join(libraries)}", str(folder / "usr" / "bin" / "wrk")]
 
 
 # -- what it costs

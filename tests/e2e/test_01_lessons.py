@@ -1,4 +1,7 @@
-"""Every lesson does on a real cluster what its page says, and leaves nothing behind."""
+"""Every lesson does on a real cluster what its page says, and leaves nothing behind.
+
+Before the deployment that other tests share is made: a lab drains nodes and shows all that are evicted.
+"""
 
 import subprocess
 import time
