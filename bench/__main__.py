@@ -133,7 +133,7 @@ def one(wrk, mysqlds, path, clients, server):
 def round_trips(demo, wrk, path, server):
     """Statements and new connections a request; those that a pool makes by itself are in it."""
     statements, connections = servers.asked(demo, server.kind)
-    requests = servers.load(wrk, server.url + path, 16, SECONDS)["requests"]
+    requests = max(servers.load(wrk, server.url + path, 16, SECONDS)["requests"], 1)
     after = servers.asked(demo, server.kind)
     return (after[0] - statements) / requests, (after[1] - connections) / requests
 

@@ -25,7 +25,7 @@ class Server:
     """A program that answers HTTP in the demo's network.
 
     demo: a running_demo.Demo; kind: "ours", "naive" or "ceiling", which is also its account in MySQL;
-    app: "read-app" or "write-app", whose environment it gets; database: the one that it uses.
+    app: "read-app" or "write-app", whose environment it gets; database: what `fill` made, each app uses its own.
     """
 
     def __init__(self, demo, kind, app, database, port):
@@ -40,7 +40,7 @@ class Server:
             "BIND": f"127.0.0.1:{port}",
             "DB_USER": kind,
             "DB_PASSWORD": PASSWORD,
-            "DB_NAME": database,
+            "DB_NAME": database_of(app, database),
         }
         began = time.monotonic()
         with demo.log.open("a") as log:
@@ -100,13 +100,19 @@ def make_accounts(demo):
 
 
 def fill(demo, database, count):
-    """Make a database with `count` users, and wait until the replica has them."""
-    demo.sql(0, f"CREATE DATABASE IF NOT EXISTS {database}")
-    demo.sql(0, f"CREATE TABLE IF NOT EXISTS {database}.users LIKE userdb.users")
+    """Make a database with `count` users for each app, and wait until the replica has them."""
     batch = min(count, 50_000)
-    for first in range(0, count, batch):
-        demo.sql(0, users(database, first + 1, first + batch))
+    for name in (database_of("read-app", database), database_of("write-app", database)):
+        demo.sql(0, f"CREATE DATABASE {name}")
+        demo.sql(0, f"CREATE TABLE {name}.users LIKE userdb.users")
+        for first in range(0, count, batch):
+            demo.sql(0, users(name, first + 1, first + batch))
     catch_up(demo)
+
+
+def database_of(app, database):
+    """The name of an app's own database: what is registered must not make all users more for the one that reads them."""
+    return f"{app.removesuffix('-app')}_{database}"
 
 
 def users(database, first, last):
