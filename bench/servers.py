@@ -111,7 +111,7 @@ def fill(demo, database, count):
 
 
 def database_of(app, database):
-    """The name of an app's own database: what is registered must not make all users more for the one that reads them."""
+    """The name of an app's own database: what one registers must not become more and more for the other to read."""
     return f"{app.removesuffix('-app')}_{database}"
 
 
