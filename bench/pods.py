@@ -86,9 +86,10 @@ def come_and_go(demo):
 
 # 32 rows of a megabyte each.
 FILL = """
-INSERT INTO bulk.megabytes (text)
+USE bulk;
+INSERT INTO megabytes (text)
 WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 32)
-SELECT REPEAT(MD5(RAND()), 32768) FROM numbers
+SELECT REPEAT(SHA2(RAND(), 256), 16384) FROM numbers
 """
 # Run in the pod of mysql-1: prints the size in MB, and what the clock says before CLONE, after it and after cp.
 # With a DATA DIRECTORY a server clones beside its own data, so this is what a new pod's scratch server does.
