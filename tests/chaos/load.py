@@ -147,10 +147,17 @@ class Load:
                 if answer.status_code != 200:
                     failure = f"{answer.status_code} after {time.time() - started:.1f} s: {answer.json()['message']}"
             except (requests.RequestException, ValueError, KeyError) as error:
-                failure = type(error).__name__
+                failure = cause(error)
             with self._lock:
                 self.reads.append(Read(started, time.time(), failure))
             yield
+
+
+def cause(error: BaseException) -> str:
+    """What was behind a failed request: whether the connection was refused, reset or closed without an answer."""
+    while error.__context__:
+        error = error.__context__
+    return repr(error)
 
 
 def longest_gap(times: list[float], start: float, end: float) -> float:
