@@ -76,12 +76,13 @@ FAULTS = [
     Fault("replica: volume destroyed",      faults.destroy_volume(REPLICA),         write_gap=10),
     Fault("primary: volume destroyed",      faults.destroy_volume(PRIMARY),         write_gap=25),
     Fault("primary: data wiped and killed", faults.wipe_and_kill,                   write_gap=25),
+    Fault("scaled from 2 to 4",             faults.scale(4),                        write_gap=10),
+    Fault("scaled from 4 to 2",             faults.scale(2),                        write_gap=10),
+    # Those that take read-app pods with them, last: see FORGOTTEN_AFTER.
     Fault("replica: node cut off",          faults.cut(REPLICA),                    reads_failing=None, node=True),
     Fault("primary: node cut off",          faults.cut(PRIMARY),                    reads_failing=None, node=True),
     Fault("replica: node loses power",      faults.crash(REPLICA),                  reads_failing=None, node=True),
     Fault("primary: node loses power",      faults.crash(PRIMARY),                  reads_failing=None, node=True),
-    Fault("scaled from 2 to 4",             faults.scale(4),                        write_gap=10),
-    Fault("scaled from 4 to 2",             faults.scale(2),                        write_gap=10),
     Fault("every pod deleted at once",      faults.delete_everything,               write_gap=15, reads_failing=15),
 ]
 ON_SMALL_VOLUME = [
@@ -90,6 +91,10 @@ ON_SMALL_VOLUME = [
 ]
 # fmt: on
 ENOUGH = 20_000  # acknowledged writes in the long form
+# Seconds for which Linux remembers a connection that was being opened to a pod when that died. A new one that happens to
+# have the same port is sent to the dead pod, too, and fails, whatever the demo does: about one read in the two minutes
+# after a read-app pod was deleted or lost its node. The faults of the next round, during which no read may fail, wait.
+FORGOTTEN_AFTER = 120
 
 COLUMNS = (
     ("tried", lambda o: o.tried, sum),
@@ -132,6 +137,8 @@ def main(short: bool) -> int:
                 acknowledged = sum(outcome.acknowledged for outcome in outcomes)
                 if number >= len(chosen) * rounds and (short or acknowledged >= ENOUGH):
                     break
+                if number and number % len(chosen) == 0:
+                    time.sleep(FORGOTTEN_AFTER)
                 outcomes.append(run(chaos, fault))
     except (AssertionError, ClusterError, KeyboardInterrupt) as error:
         problems.append(f"stopped: {error or 'interrupted'}")
