@@ -9,7 +9,6 @@ rounds. It ends with status 1, and says which, if a target was missed.
 """
 
 import argparse
-import math
 import os
 import platform
 import re
@@ -26,7 +25,7 @@ from bench.pods import Balance, come_and_go, copy_times
 from bench.servers import Server
 from running_demo import PROJECT, Demo, why_not_here
 
-PAGE, PICTURE = PROJECT / "docs" / "performance.md", PROJECT / "docs" / "performance.svg"
+PICTURE = PROJECT / "docs" / "performance.svg"
 ROUNDS = 4
 SECONDS = 2  # a measurement
 CLIENTS = (1, 16, 64)
@@ -43,10 +42,9 @@ def main():
     if reason := why_not_here():
         sys.exit(reason)
     wrk = servers.find_wrk()
-    demo = Demo(replicas=3)
+    demo = Demo(replicas=None if arguments.soak else 3)
     try:
         demo.wait_until_up()
-        demo.stop(2)  # it is the newcomer, later
         servers.enter_network(demo)
         servers.make_accounts(demo)
         failures = soak(demo, wrk, arguments.soak) if arguments.soak else measure(demo, wrk, arguments.rounds)
@@ -56,18 +54,14 @@ def main():
         sys.exit("Missed:\n" + "\n".join(failures))
 
 
-def say(line):
-    """Print a line with the time."""
-    print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
-
-
 # -- measuring
 
 
 def measure(demo, wrk, rounds):
     """Compare all programs and write the page; returns the sentences on missed targets."""
+    demo.stop(2)  # it is the newcomer, later
     mysql = max(servers.memory([pid]) for pid in servers.mysqld_processes(demo))
-    say("a thousand users, a million users ...")
+    report.say("a thousand users, a million users ...")
     servers.fill(demo, SMALL, 1_000)
     servers.fill(demo, LARGE, 1_000_000)
     mysqlds = servers.mysqld_processes(demo)
@@ -86,14 +80,14 @@ def measure(demo, wrk, rounds):
         if path != IDENTITY or database == SMALL  # does not look at the users
         for server in contestants["write-app" if path == SUBMIT else "read-app", database]
     ]
-    say("warming up ...")
+    report.say("warming up ...")
     for (app, _), programs in contestants.items():
         for server in programs:
             servers.load(wrk, server.url + (SUBMIT if app == "write-app" else USERS), max(CLIENTS), 1)
     figures = defaultdict(list)  # (path, clients, kind, database): those of each round
     with Balance(demo) as balance:
         for number in range(1, rounds + 1):
-            say(f"round {number} of {rounds}, {len(cells) * SECONDS} s ...")
+            report.say(f"round {number} of {rounds}, {len(cells) * SECONDS} s ...")
             for path, clients, server in cells:
                 key = path, clients, server.kind, server.database
                 figures[key].append(one(wrk, mysqlds, path, clients, server))
@@ -106,9 +100,9 @@ def measure(demo, wrk, rounds):
     for programs in contestants.values():
         for server in programs:
             server.close()
-    say("a third MySQL pod comes and dies ...")
+    report.say("a third MySQL pod comes and dies ...")
     newcomer = come_and_go(demo)
-    say("a GB of data ...")
+    report.say("a GB of data ...")
     copies = copy_times(demo)
     targets = judge(figures, memory, mysql, balance, newcomer, copies)
     write(figures, trips, cold, copies, targets, rounds)
@@ -138,21 +132,13 @@ def round_trips(demo, wrk, path, server):
     return (after[0] - statements) / requests, (after[1] - connections) / requests
 
 
-def ratio(figures, one, other, figure="rate"):
-    """How many times as high a figure of one program is as that of another: the median of the rounds' ratios."""
-    return statistics.median(
-        mine[figure] / theirs[figure] if theirs[figure] else math.inf  # a naive app may answer nothing in time
-        for mine, theirs in zip(figures[one], figures[other], strict=True)
-    )
-
-
 def judge(figures, memory, mysql, balance, newcomer, copies):
     """The targets, for report.missed. figures: {(path, clients, kind, database): [those of a round]}."""
 
     def over(other, path):
-        return ratio(figures, (path, 16, "ours", SMALL), (path, 16, other, SMALL))
+        return report.ratio(figures, (path, 16, "ours", SMALL), (path, 16, other, SMALL))
 
-    slower = ratio(figures, (USERS, 16, "ours", LARGE), (USERS, 16, "ours", SMALL), "p99_ms")
+    slower = report.ratio(figures, (USERS, 16, "ours", LARGE), (USERS, 16, "ours", SMALL), "p99_ms")
     failed = sum(each["errors"] for (_, _, kind, _), rounds in figures.items() if kind == "ours" for each in rounds)
     return [
         ("/users over the naive app", over("naive", USERS), "at least", 8),
@@ -192,7 +178,7 @@ def write(figures, trips, cold, copies, targets, rounds):
             for kind in kinds
         ]
         users = "1,000" if database == SMALL else "1,000,000"
-        part_of_ceiling = ratio(figures, (path, clients, "ours", database), (path, clients, "ceiling", database))
+        part_of_ceiling = report.ratio(figures, (path, clients, "ours", database), (path, clients, "ceiling", database))
         speed.append([names[path], users, clients, *rates, part_of_ceiling, *delays])
     for path, kind in product(names, kinds):
         result = results[path, 16, kind, SMALL]
@@ -219,14 +205,14 @@ def write(figures, trips, cold, copies, targets, rounds):
             report.verdicts(targets),
         ]
     )
-    PAGE.write_text(report.insert(PAGE.read_text(), part))
+    report.PAGE.write_text(report.insert(report.PAGE.read_text(), part))
     PICTURE.write_text(
         report.picture(
             {name: {kind: results[path, 16, kind, SMALL]["rate"] for kind in kinds} for path, name in names.items()}
         )
     )
     print(part)
-    say(f"{len(targets) - len(misses)} of {len(targets)} targets met")
+    report.say(f"{len(targets) - len(misses)} of {len(targets)} targets met")
 
 
 def machine():
@@ -270,19 +256,19 @@ def soak(demo, wrk, seconds):
             pids = server.processes()
             size, connections = servers.memory(pids), servers.connections(pids)
             samples[path].append((size, connections))
-            say(f"{time.monotonic() - began:.0f} s, {path}: {size:.0f} MB, {connections} connections to MySQL")
+            report.say(f"{time.monotonic() - began:.0f} s, {path}: {size:.0f} MB, {connections} connections to MySQL")
     targets = []
     for path, values in samples.items():
         steady = values[6:] or values
         growth = 100 * (statistics.mean(m for m, _ in steady[-6:]) / statistics.mean(m for m, _ in steady[:3]) - 1)
-        say(f"{path}: {results[path]}")
+        report.say(f"{path}: {results[path]}")
         targets += [
             (f"{path}, failed requests", results[path]["errors"], "at most", 0),
             (f"{path}, growth of memory after the first minute, %", growth, "at most", 5),
             (f"{path}, connections to MySQL", max(c for _, c in steady), "at most", 45),
         ]
     for what, value, sense, limit in targets:
-        say(f"{what}: {report.text(float(value))} ({sense} {limit})")
+        report.say(f"{what}: {report.text(float(value))} ({sense} {limit})")
     return report.missed(targets)
 
 

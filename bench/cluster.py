@@ -7,7 +7,6 @@ if a target was missed. Needs the two images (make build load), and wrk, or Debi
 
 import json
 import shutil
-import statistics
 import subprocess
 import sys
 import time
@@ -20,7 +19,6 @@ from bench import report, servers
 from e2e.cluster import Deployment, kubectl
 from running_demo import PROJECT
 
-PAGE = PROJECT / "docs" / "performance.md"
 ROUNDS, SECONDS, CLIENTS = 4, 3, 16
 PATHS = {"/users?limit=50": "read-app", "/mysql-pod": "read-app", "/submit": "write-app"}
 # Measured in a MySQL pod: the parts of a deployment that take their time whatever one does. A clone is one with its
@@ -55,14 +53,14 @@ def main():
     bundle = bundle_of_wrk()
     deployment = Deployment("bench")
     try:
-        say(f"deploying into the namespace {deployment.namespace} ...")
+        report.say(f"deploying into the namespace {deployment.namespace} ...")
         began = time.monotonic()
         deployment.apply()
         deployment.wait_ready()
         ready = time.monotonic() - began
-        say("its parts, one by one ...")
+        report.say("its parts, one by one ...")
         parts = unavoidable(deployment)
-        say("a naive app beside it, and a pod that sends the load ...")
+        report.say("a naive app beside it, and a pod that sends the load ...")
         naive = start_naive(deployment)
         wrk = start_load(deployment, bundle)
         deployment.sql("mysql-0", servers.users("userdb", 1, 1000))
@@ -74,11 +72,6 @@ def main():
     write(figures, ready, parts, targets)
     if misses := report.missed(targets):
         sys.exit("Missed:\n" + "\n".join(misses))
-
-
-def say(line):
-    """Print a line with the time."""
-    print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
 
 
 # -- deploying
@@ -130,15 +123,10 @@ def start_naive(deployment):
         container["volumeMounts"].append({"name": "naive", "mountPath": "/naive"})
         spec["volumes"].append({"name": "naive", "configMap": {"name": "naive"}})
         objects.append(pod(f"naive-{app}", spec))
-    apply(deployment, objects)
+    deployment.apply_objects(objects)
     deployment.kubectl("wait", "pod/naive-read-app", "pod/naive-write-app", "--for=condition=Ready", "--timeout=60s")
     found = json.loads(deployment.kubectl("get", "pods", "-l", "app.kubernetes.io/name=bench", "-o", "json"))["items"]
     return {each["metadata"]["name"].removeprefix("naive-"): f"http://{each['status']['podIP']}:8080" for each in found}
-
-
-def apply(deployment, objects):
-    """kubectl apply."""
-    deployment.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}))
 
 
 def bundle_of_wrk():
@@ -172,7 +160,7 @@ def start_load(deployment, bundle):
         ],
         "volumes": [{"name": "wrk", "emptyDir": {}}],
     }
-    apply(deployment, [pod("load", spec)])
+    deployment.apply_objects([pod("load", spec)])
     deployment.kubectl("wait", "pod/load", "--for=condition=Ready", "--timeout=60s")
     deployment.kubectl("cp", f"{bundle}/.", "load:/wrk")
     command = ["kubectl", f"--namespace={deployment.namespace}", "exec", "load", "--"]
@@ -197,7 +185,7 @@ def measure(deployment, wrk, naive):
         servers.load(wrk, url, CLIENTS, 1, "/wrk/load.lua")  # to warm up
     figures = defaultdict(list)
     for number in range(1, ROUNDS + 1):
-        say(f"round {number} of {ROUNDS}, {len(cells) * SECONDS} s ...")
+        report.say(f"round {number} of {ROUNDS}, {len(cells) * SECONDS} s ...")
         for path, kind, url in cells:
             found = servers.load(wrk, url, CLIENTS, SECONDS, "/wrk/load.lua")
             figures[path, kind].append(found | {"rate": found["requests"] / found["seconds"]})
@@ -206,13 +194,7 @@ def measure(deployment, wrk, naive):
 
 def judge(figures, ready, parts):
     """The targets, for report.missed."""
-    times = {
-        path: statistics.median(
-            mine["rate"] / theirs["rate"]
-            for mine, theirs in zip(figures[path, "ours"], figures[path, "naive"], strict=True)
-        )
-        for path in PATHS
-    }
+    times = {path: report.ratio(figures, (path, "ours"), (path, "naive")) for path in PATHS}
     failed = sum(each["errors"] for path in PATHS for each in figures[path, "ours"])
     return [
         ("/users over the naive app", times["/users?limit=50"], "at least", 8),
@@ -242,7 +224,7 @@ def write(figures, ready, parts, targets):
             report.verdicts(targets),
         ]
     )
-    PAGE.write_text(report.insert(PAGE.read_text(), part, report.CLUSTER_MARKERS))
+    report.PAGE.write_text(report.insert(report.PAGE.read_text(), part, report.CLUSTER_MARKERS))
     print(part)
 
 

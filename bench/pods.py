@@ -21,7 +21,8 @@ COPIES = 3  # times
 class Balance:
     """One client with one connection that asks the demo's read-app who answers, ten times a second.
 
-    with Balance(demo) as balance: ...; then balance.answers, [(when, pod)], and balance.failed, a number.
+    with Balance(demo) as balance: ...; then balance.share(), balance.gap(), balance.failed (a number), and
+    balance.answers: [(when, pod)].
     """
 
     def __init__(self, demo):

@@ -1,11 +1,30 @@
 """What was measured, as tables and a picture in docs/performance.md, and which targets were missed."""
 
+import math
 import re
+from datetime import datetime
 from statistics import median
+
+from running_demo import PROJECT
+
+PAGE = PROJECT / "docs" / "performance.md"
 
 MARKERS = "<!-- written by make bench -->", "<!-- end of what make bench writes -->"
 CLUSTER_MARKERS = "<!-- written by make bench-cluster -->", "<!-- end of what make bench-cluster writes -->"
 COLOURS = {"naive": "#9aa0a6", "ours": "#1a73e8", "ceiling": "#c9b458"}
+
+
+def say(line):
+    """Print a line with the time."""
+    print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
+
+
+def ratio(figures, one, other, figure="rate"):
+    """How many times as high a figure of one program is as that of another: the median of the rounds' ratios."""
+    return median(
+        mine[figure] / theirs[figure] if theirs[figure] else math.inf  # a naive app may answer nothing in time
+        for mine, theirs in zip(figures[one], figures[other], strict=True)
+    )
 
 
 def medians(rounds):

@@ -92,8 +92,8 @@ ON_SMALL_VOLUME = [
 # fmt: on
 ENOUGH = 20_000  # acknowledged writes in the long form
 # Seconds for which Linux remembers a connection that was being opened to a pod when that died. A new one that happens
-# to have the same port is sent to the dead pod, too, and fails, whatever the demo does: about one read in the two
-# minutes after a read-app pod lost its node or was deleted. The next round, in which no read may fail, waits.
+# to have the same port is sent to the dead pod, too, and fails, whatever the demo does. It explains single reads that
+# were reset in the minute after every pod had been deleted. The next round, in which no read may fail, waits.
 FORGOTTEN_AFTER = 120
 
 COLUMNS = (

@@ -108,6 +108,10 @@ class Deployment:
         self.admission_warnings += done.stderr
         return done.stdout
 
+    def apply_objects(self, items: list[dict]) -> None:
+        """Apply objects that are no file, or not the whole of one."""
+        self.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+
     def wait_ready(self, timeout: int = 240) -> None:
         """Wait until the StatefulSet and both Deployments are rolled out completely."""
         end = time.monotonic() + timeout

@@ -22,10 +22,6 @@ def objects(made: Deployment, *files: str) -> list[dict]:
     return [item for file in files for item in yaml.safe_load_all(made.manifest(file))]
 
 
-def apply(made: Deployment, items: list[dict]) -> None:
-    made.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
-
-
 def versions(made: Deployment) -> dict[str, str]:
     """The resource version of everything that the manifests make, but not of its status: specs and labels as text."""
     kinds = "secret,configmap,service,statefulset,deployment,networkpolicy,poddisruptionbudget,cronjob,pvc"
@@ -57,8 +53,8 @@ def test_files_one_by_one_in_another_order_are_ready_in_sixty_seconds(namespace)
 
 
 def test_without_the_secret_the_pods_wait_and_events_say_so(namespace):
-    apply(
-        namespace, [o for o in objects(namespace, "mysql-statefulset.yaml", "write-app.yaml") if o["kind"] != "Secret"]
+    namespace.apply_objects(
+        [o for o in objects(namespace, "mysql-statefulset.yaml", "write-app.yaml") if o["kind"] != "Secret"]
     )
     events = eventually(lambda: 'secret "mysql" not found' in (e := namespace.kubectl("get", "events")) and e, 60)
     assert "mysql-0" in events
@@ -90,7 +86,7 @@ def test_a_wrong_secret_is_named_in_the_log_and_nothing_starts(namespace, key, v
         del secret["stringData"][key]
     else:
         secret["stringData"][key] = value
-    apply(namespace, items)
+    namespace.apply_objects(items)
 
     def reason():
         text = namespace.kubectl("logs", "mysql-0", "-c", "prepare")
@@ -109,13 +105,13 @@ def test_a_storage_class_that_is_not_there_is_named_in_the_events(namespace):
     items = objects(namespace, "mysql-statefulset.yaml")
     claim = next(item for item in items if item["kind"] == "StatefulSet")["spec"]["volumeClaimTemplates"][0]
     claim["spec"]["storageClassName"] = "no-such-class"
-    apply(namespace, items)
+    namespace.apply_objects(items)
     eventually(lambda: '"no-such-class" not found' in namespace.kubectl("get", "events"), 60)
 
 
 def test_apps_without_mysql_wait_and_say_for_whom(namespace):
     secret = [item for item in objects(namespace, "mysql-statefulset.yaml") if item["kind"] == "Secret"]
-    apply(namespace, secret + objects(namespace, "write-app.yaml", "read-app.yaml"))
+    namespace.apply_objects(secret + objects(namespace, "write-app.yaml", "read-app.yaml"))
     pod = eventually(lambda: next(iter(namespace.pods("write-app")), None))
     eventually(lambda: "mysql-0.mysql does not resolve" in namespace.kubectl("logs", pod, "-c", "init-db"), 40)
     reader = eventually(lambda: next(iter(namespace.pods("read-app")), None))
@@ -154,7 +150,7 @@ def test_make_clean_asks_first_and_make_undeploy_keeps_the_volumes(namespace):
     # Without pods, for speed: what the targets delete and keep is the point.
     items = objects(namespace, "mysql-statefulset.yaml")
     next(item for item in items if item["kind"] == "StatefulSet")["spec"]["replicas"] = 1
-    apply(namespace, items)
+    namespace.apply_objects(items)
     eventually(lambda: namespace.kubectl("get", "pvc", "-o", "name") == "persistentvolumeclaim/data-mysql-0\n", 30)
     refused = make(namespace, "clean", stdin="n\n")
     assert refused.returncode != 0
