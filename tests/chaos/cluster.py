@@ -87,8 +87,9 @@ class Chaos:
     # What faults use.
 
     def pods(self) -> dict[str, dict]:
-        """All pods, of MySQL and of the apps, as the API gives them."""
-        return {pod["metadata"]["name"]: pod for pod in json.loads(self.kubectl("get", "pods", "-o", "json"))["items"]}
+        """All pods of MySQL and of the apps, as the API gives them, but not those of the nightly backup."""
+        some = self.kubectl("get", "pods", "-l", "app.kubernetes.io/name in (mysql,write-app,read-app)", "-o", "json")
+        return {pod["metadata"]["name"]: pod for pod in json.loads(some)["items"]}
 
     def state(self, pod: str) -> tuple:
         """What changes when a pod is replaced or its container restarted."""
