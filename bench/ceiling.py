@@ -39,7 +39,7 @@ WHERE VARIABLE_NAME IN ('Rpl_semi_sync_source_no_times', 'Rpl_semi_sync_source_s
 thread = threading.local()
 
 
-def headers():
+def read_headers():
     """What both apps send with every answer."""
     spec = importlib.util.spec_from_file_location("security", APPS / "read-app" / "security.py")
     security = importlib.util.module_from_spec(spec)
@@ -47,7 +47,7 @@ def headers():
     return security.HEADERS_NO_STORE
 
 
-HEADERS = [("Content-Type", "application/json"), *headers()]
+HEADERS = read_headers()
 
 
 def query(sql, values=None):
@@ -57,8 +57,10 @@ def query(sql, values=None):
         return cursor.fetchall(), cursor.lastrowid
 
 
-def connect():
-    """Open this thread's connection."""
+def connect_once():
+    """Open this thread's connection, unless it is open."""
+    if hasattr(thread, "connection"):
+        return
     thread.connection = pymysql.connect(
         **DB, database=os.environ["DB_NAME"], charset="utf8mb4", autocommit=True, ssl=TLS
     )
@@ -112,8 +114,7 @@ def submit(body):
 
 def app(environ, start_response):
     """Answer one request."""
-    if not hasattr(thread, "connection"):
-        connect()
+    connect_once()
     path = environ["PATH_INFO"]
     if path == "/users":
         status, result = "200 OK", users()
@@ -122,5 +123,5 @@ def app(environ, start_response):
     else:
         status, result = "200 OK", mysql_pod()
     body = (json.dumps(result, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
-    start_response(status, [*HEADERS, ("Content-Length", str(len(body)))])
+    start_response(status, [("Content-Type", "application/json"), *HEADERS, ("Content-Length", str(len(body)))])
     return [body]

@@ -15,23 +15,31 @@ from running_demo import PROJECT
 
 HERE = PROJECT / "bench"
 TICKS = os.sysconf("SC_CLK_TCK")  # of /proc's CPU times, a second
+# ours, naive, ceiling; spared: naive, but for the certificates; flask: the ceiling's functions as routes of Flask
+KINDS = ("ours", "naive", "ceiling", "spared", "flask")
 PASSWORD = "benchmark123"  # noqa: S105 - of accounts that live as long as the run
 GUNICORN = ["gunicorn", "app:app"]  # as in the Dockerfiles
-CEILING = ["gunicorn", "--config", str(PROJECT / "write-app" / "gunicorn.conf.py"), "ceiling:app"]
+SAME_GUNICORN = ["gunicorn", "--config", str(PROJECT / "write-app" / "gunicorn.conf.py")]
 NAIVE = ["flask", "--app", "naive", "run", "--port"]  # and the port
 
 
 class Server:
     """A program that answers HTTP in the demo's network.
 
-    demo: a running_demo.Demo; kind: "ours", "naive" or "ceiling", which is also its account in MySQL;
+    demo: a running_demo.Demo; kind: one of KINDS, which is also its account in MySQL;
     app: "read-app" or "write-app", whose environment it gets; database: what `fill` made, each app uses its own.
     """
 
     def __init__(self, demo, kind, app, database, port):
         self.kind, self.database, self.url = kind, database, f"http://127.0.0.1:{port}"
         folder = PROJECT / app if kind == "ours" else HERE
-        command = {"ours": GUNICORN, "naive": [*NAIVE, str(port)], "ceiling": CEILING}[kind]
+        command = {
+            "ours": GUNICORN,
+            "naive": [*NAIVE, str(port)],
+            "spared": [*NAIVE, str(port)],
+            "ceiling": [*SAME_GUNICORN, "ceiling:app"],
+            "flask": [*SAME_GUNICORN, "flask_ceiling:app"],
+        }[kind]
         manifests = Manifests(PROJECT / "kubernetes")
         pod = manifests.pod(f"{app}-0")
         environment = manifests.environment(pod.spec["containers"][0], pod) | {
@@ -42,6 +50,8 @@ class Server:
             "DB_PASSWORD": PASSWORD,
             "DB_NAME": database_of(app, database),
         }
+        if kind == "spared":
+            environment["SPARED"] = "1"
         began = time.monotonic()
         with demo.log.open("a") as log:
             self.process = subprocess.Popen(
@@ -93,7 +103,7 @@ def make_accounts(demo):
     """An account in MySQL for each kind, so that performance_schema tells their statements apart."""
     for server in (0, 1):  # each thread of the ceiling keeps a connection
         demo.sql(server, "SET GLOBAL max_connections = 1000")
-    for kind in ("ours", "naive", "ceiling"):
+    for kind in KINDS:
         demo.sql(0, f"CREATE USER IF NOT EXISTS {kind} IDENTIFIED BY '{PASSWORD}' REQUIRE SSL")
         demo.sql(0, f"GRANT SELECT, INSERT ON *.* TO {kind}")
         demo.sql(0, f"GRANT REPLICATION CLIENT ON *.* TO {kind}")

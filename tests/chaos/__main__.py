@@ -13,7 +13,7 @@ a limit of the table FAULTS was exceeded (in the short form, twice the limit).
 
 Faults of nodes need commands that only you can know. They are run by sh, with the node's name in $NODE:
 
-    CHAOS_NODES    names of two or more nodes that may fail; the MySQL pods are put on them
+    CHAOS_NODES    names of two or more nodes that may fail; the MySQL pods are put on them, and read-app on others
     CHAOS_CUT      takes a node off the network              kind: docker network disconnect kind $NODE
     CHAOS_HEAL     puts it back                              kind: docker network connect kind $NODE
     CHAOS_CRASH    kills all that runs on it, at once        kind: docker kill $NODE
@@ -48,14 +48,12 @@ class Fault:
     """A fault and its limits, in seconds: the longest time without a write, and in which reads failed.
 
     0: no read may fail, as long as one MySQL pod is there to answer.
-    None: not limited here. A node that is gone takes a read-app pod with it, and Kubernetes sends requests there
-    until it has noticed, which takes a cluster 20 seconds or more.
     """
 
     name: str
     inject: object
     write_gap: float | None = None
-    reads_failing: float | None = 0
+    reads_failing: float = 0
     node: bool = False
 
 
@@ -79,10 +77,10 @@ FAULTS = [
     Fault("scaled from 2 to 4",             faults.scale(4),                        write_gap=10),
     Fault("scaled from 4 to 2",             faults.scale(2),                        write_gap=10),
     # Those that take read-app pods with them, last: see FORGOTTEN_AFTER.
-    Fault("replica: node cut off",          faults.cut(REPLICA),                    reads_failing=None, node=True),
-    Fault("primary: node cut off",          faults.cut(PRIMARY),                    reads_failing=None, node=True),
-    Fault("replica: node loses power",      faults.crash(REPLICA),                  reads_failing=None, node=True),
-    Fault("primary: node loses power",      faults.crash(PRIMARY),                  reads_failing=None, node=True),
+    Fault("replica: node cut off",          faults.cut(REPLICA),                    node=True),
+    Fault("primary: node cut off",          faults.cut(PRIMARY),                    node=True),
+    Fault("replica: node loses power",      faults.crash(REPLICA),                  node=True),
+    Fault("primary: node loses power",      faults.crash(PRIMARY),                  node=True),
     Fault("every pod deleted at once",      faults.delete_everything,               write_gap=15, reads_failing=15),
 ]
 ON_SMALL_VOLUME = [
@@ -166,11 +164,7 @@ def run(chaos: Chaos, fault: Fault) -> Outcome:
     slack = 1 if chaos.long else 2  # the short form is for CI, whose machines are shared: there only the gross fails
     if fault.write_gap is not None and outcome.write_gap > fault.write_gap * slack:
         outcome.wrong.append(f"{outcome.write_gap:.1f} s without a write, the limit is {fault.write_gap} s")
-    if (
-        fault.reads_failing is not None
-        and outcome.failed_reads
-        and outcome.reads_failing_for >= fault.reads_failing * slack
-    ):
+    if outcome.failed_reads and outcome.reads_failing_for >= fault.reads_failing * slack:
         limit = f"for {fault.reads_failing} s at most" if fault.reads_failing else "none may"
         why = ", ".join(outcome.why_reads_failed)
         outcome.wrong.append(
@@ -221,8 +215,8 @@ This page is written by `make chaos`; what it does and how to run it is said in 
   answered with 503, or not at all. They are sent again until it is known what became of them.
 - not repl.: acknowledged with `replicated: false`, because no replica was there within the semi-sync wait.
 - write gap, read gap: the longest time in seconds without a write acknowledged, a read answered.
-- failed reads: requests to read users that were not answered with 200. A node that is gone takes a read-app pod with
-  it, and Kubernetes sends requests there until it has noticed.
+- failed reads: requests to read users that were not answered with 200. MySQL's nodes fail, those of read-app's pods do
+  not: a request that a NodePort sends to a pod whose node is gone fails in any cluster until that has noticed.
 - whole after: seconds from the end of the fault until every pod was ready and writes were replicated again.
 - lost: acknowledged writes that a pod lacks. For the destroyed volume of the primary the promise covers those with
   `replicated: true`; others that went with the volume are given up.

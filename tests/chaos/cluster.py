@@ -23,7 +23,11 @@ BALLAST = 100  # MB of data besides the users: how long a lost volume takes depe
 
 
 class Placed(Deployment):
-    """The demo with its MySQL pods on certain nodes, or with small volumes in memory that can be filled up."""
+    """The demo with its MySQL pods on certain nodes, or with small volumes in memory that can be filled up.
+
+    read-app is kept off those nodes. A request that a NodePort sends to a pod whose node is gone fails until Kubernetes
+    has noticed, and nothing in a manifest changes that; what is tried here is whether read-app loses a read.
+    """
 
     def __init__(self, nodes: list[str], small_volume: str | None = None) -> None:
         """Take the names of `nodes` for the MySQL pods (any if empty), and perhaps a size such as "400Mi"."""
@@ -34,17 +38,18 @@ class Placed(Deployment):
         """The text of a file of kubernetes/, with what is different here."""
         documents = list(yaml.safe_load_all(super().manifest(file)))
         for document in documents:
-            if document["kind"] != "StatefulSet":
+            where = {"mysql": "In", "read-app": "NotIn"}.get(document["metadata"]["name"])
+            if document["kind"] not in ("StatefulSet", "Deployment") or not where:
                 continue
             pod = document["spec"]["template"]["spec"]
             if self.nodes:
-                term = {"key": "kubernetes.io/hostname", "operator": "In", "values": self.nodes}
-                pod["affinity"]["nodeAffinity"] = {
+                term = {"key": "kubernetes.io/hostname", "operator": where, "values": self.nodes}
+                pod.setdefault("affinity", {})["nodeAffinity"] = {
                     "requiredDuringSchedulingIgnoredDuringExecution": {
                         "nodeSelectorTerms": [{"matchExpressions": [term]}]
                     }
                 }
-            if self.small_volume:
+            if self.small_volume and document["kind"] == "StatefulSet":
                 del document["spec"]["volumeClaimTemplates"]
                 pod["volumes"].append(
                     {"name": "data", "emptyDir": {"medium": "Memory", "sizeLimit": self.small_volume}}
@@ -88,8 +93,7 @@ class Chaos:
 
     def pods(self) -> dict[str, dict]:
         """All pods of MySQL and of the apps, as the API gives them, but not those of the nightly backup."""
-        some = self.kubectl("get", "pods", "-l", "app.kubernetes.io/name in (mysql,write-app,read-app)", "-o", "json")
-        return {pod["metadata"]["name"]: pod for pod in json.loads(some)["items"]}
+        return self.deployment.pods("mysql", "write-app", "read-app")
 
     def state(self, pod: str) -> tuple:
         """What changes when a pod is replaced or its container restarted."""

@@ -128,9 +128,10 @@ class Deployment:
         )  # fmt: skip
         return [line.split("\t") for line in out.splitlines()]
 
-    def pods(self, app: str = "mysql") -> dict[str, dict]:
-        """The pods of an app by name, as the API gives them."""
-        items = json.loads(self.kubectl("get", "pods", "-l", f"app.kubernetes.io/name={app}", "-o", "json"))["items"]
+    def pods(self, *apps: str) -> dict[str, dict]:
+        """The pods of some apps (MySQL's unless told which) by name, as the API gives them."""
+        selector = f"app.kubernetes.io/name in ({','.join(apps or ['mysql'])})"
+        items = json.loads(self.kubectl("get", "pods", "-l", selector, "-o", "json"))["items"]
         return {pod["metadata"]["name"]: pod for pod in items}
 
     def is_ready(self, pod: str) -> bool:
