@@ -76,11 +76,11 @@ FAULTS = [
     Fault("primary: data wiped and killed", faults.wipe_and_kill,                   write_gap=25),
     Fault("scaled from 2 to 4",             faults.scale(4),                        write_gap=10),
     Fault("scaled from 4 to 2",             faults.scale(2),                        write_gap=10),
-    # Those that take read-app pods with them, last: see FORGOTTEN_AFTER.
     Fault("replica: node cut off",          faults.cut(REPLICA),                    node=True),
     Fault("primary: node cut off",          faults.cut(PRIMARY),                    node=True),
     Fault("replica: node loses power",      faults.crash(REPLICA),                  node=True),
     Fault("primary: node loses power",      faults.crash(PRIMARY),                  node=True),
+    # It takes read-app's pods, too, and comes last because of that: see FORGOTTEN_AFTER.
     Fault("every pod deleted at once",      faults.delete_everything,               write_gap=15, reads_failing=15),
 ]
 ON_SMALL_VOLUME = [
