@@ -19,6 +19,7 @@ from e2e.cluster import ROOT, ClusterError, Deployment, eventually, kubectl
 
 NODE_COMMANDS = ("CHAOS_CUT", "CHAOS_HEAL", "CHAOS_CRASH", "CHAOS_REVIVE")
 WHOLE_AGAIN = 180  # seconds after a fault, in which everything must be ready and replicating again
+LOOK_EVERY = 1  # seconds; a look is a kubectl, a fifth of a second of CPU time, which what recovers would miss
 BALLAST = 100  # MB of data besides the users: how long a lost volume takes depends on it
 
 
@@ -108,7 +109,7 @@ class Chaos:
         before = {pod: self.state(pod) for pod in pods}
         yield
         for pod in pods:
-            eventually(lambda pod=pod: len(now := self.state(pod)) == 2 and now != before[pod], WHOLE_AGAIN)
+            eventually(lambda pod=pod: len(now := self.state(pod)) == 2 and now != before[pod], WHOLE_AGAIN, LOOK_EVERY)
 
     def node_of(self, pod: str) -> str:
         """The node that a pod is on."""
@@ -147,7 +148,7 @@ class Chaos:
         start = time.time()
         fault(self)
         over = time.time()
-        eventually(self._is_whole, WHOLE_AGAIN)
+        eventually(self._is_whole, WHOLE_AGAIN, LOOK_EVERY)
         self._wait_for_replicated_writes()
         outcome.whole_after = time.time() - over
         end = time.time()
