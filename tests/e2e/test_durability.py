@@ -179,9 +179,11 @@ def test_a_replica_that_restarts_while_the_primary_is_frozen_serves_reads(deploy
 
 def test_a_clone_that_is_killed_is_made_again(deployment):
     before = ids(deployment, "mysql-0")
-    uid = deployment.pods()["mysql-1"]["metadata"]["uid"]
+    old = deployment.pods()["mysql-1"]
     deployment.kubectl("delete", "pvc/data-mysql-1", "pod/mysql-1", "--wait=false", "--now")
-    eventually(lambda: deployment.pods()["mysql-1"]["metadata"]["uid"] != uid, SLOW, every=0.1)
+    eventually(
+        lambda: deployment.pods().get("mysql-1", old)["metadata"]["uid"] != old["metadata"]["uid"], SLOW, every=0.1
+    )
 
     def killed():
         """Kill every mysqld of the init container: the scratch server, being made or copying."""
