@@ -189,7 +189,7 @@ def test_a_clone_killed_half_way_leaves_nothing_and_succeeds_on_the_next_try(dep
         """Kill the scratch server when there is a half-made copy."""
         killed = deployment.kubectl(
             "exec", "mysql-1", "-c", "prepare", "--", "bash", "-c",
-            "cd /var/lib/mysql; [ -d data.new ] && [ ! -d data ] && kill -9 $(cat /tmp/scratch/*.pid) && echo killed",
+            "cd /var/lib/mysql; [ -d data.new ] && [ ! -d data ] && kill -9 $(</tmp/scratch.pid) && echo killed",
             timeout=20,
         )  # fmt: skip
         return "killed" in killed
