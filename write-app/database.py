@@ -102,7 +102,7 @@ def init_db():
         if reason != told:
             print(f"Waiting for the primary: {reason}", flush=True)
             told = reason
-        time.sleep(1)
+        time.sleep(0.3)
 
 
 @contextmanager

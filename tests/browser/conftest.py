@@ -23,7 +23,7 @@ expect.set_options(timeout=10_000)
 
 @pytest.fixture(scope="session")
 def target(demo):
-    """What is tested: write_url, read_url, sql(server, statement), kill(server)."""
+    """What is tested: write_url, read_url, sql(server, statement), kill(server), stop(server), start(server)."""
     return demo
 
 

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from e2e.cluster import ClusterError, eventually, kubectl
+from e2e.cluster import eventually, kubectl
 
 SLOW = 240  # seconds for a pod to come back on a busy machine
 
@@ -175,25 +175,3 @@ def test_a_replica_that_restarts_while_the_primary_is_frozen_serves_reads(deploy
         assert known in {user["id"] for user in answer["users"]}
     finally:
         deployment.signal_mysqld("mysql-0", "CONT")
-
-
-def test_a_clone_that_is_killed_is_made_again(deployment):
-    before = ids(deployment, "mysql-0")
-    old = deployment.pods()["mysql-1"]
-    deployment.kubectl("delete", "pvc/data-mysql-1", "pod/mysql-1", "--wait=false", "--now")
-    eventually(
-        lambda: deployment.pods().get("mysql-1", old)["metadata"]["uid"] != old["metadata"]["uid"], SLOW, every=0.1
-    )
-
-    def killed():
-        """Kill every mysqld of the init container: the scratch server, being made or copying."""
-        script = (
-            "for p in /proc/[0-9]*; do [ $(cat $p/comm) = mysqld ] && kill -9 ${p#/proc/} && echo killed; done; true"
-        )
-        with contextlib.suppress(ClusterError):
-            return "killed" in deployment.kubectl("exec", "mysql-1", "-c", "prepare", "--", "bash", "-c", script)
-        return False
-
-    eventually(killed, 60, every=0)
-    eventually(lambda: is_whole(deployment), SLOW)
-    assert before < ids(deployment, "mysql-1")

@@ -184,15 +184,17 @@ def test_scaling_up_down_and_up_again(deployment):
 
 def test_a_clone_killed_half_way_leaves_nothing_and_succeeds_on_the_next_try(deployment):
     deployment.kubectl("delete", "pvc/data-mysql-1", "pod/mysql-1", "--wait=false")
+    # The copy takes less than a second: what kills the scratch server waits for it inside the pod.
+    script = (
+        "cd /var/lib/mysql; [ ! -d data ] || exit 1; until [ -d data.new ]; do sleep 0.01; done;"
+        "kill -9 $(cat /tmp/scratch/*.pid) && [ ! -d data ] && echo killed"
+    )
 
     def kill_the_clone() -> bool:
         """Kill the scratch server when there is a half-made copy."""
-        killed = deployment.kubectl(
-            "exec", "mysql-1", "-c", "prepare", "--", "bash", "-c",
-            "cd /var/lib/mysql; [ -d data.new ] && [ ! -d data ] && kill -9 $(</tmp/scratch.pid) && echo killed",
-            timeout=20,
-        )  # fmt: skip
-        return "killed" in killed
+        return "killed" in deployment.kubectl(
+            "exec", "mysql-1", "-c", "prepare", "--", "bash", "-c", script, timeout=60
+        )
 
     eventually(kill_the_clone, 90, 0)
     eventually(lambda: deployment.is_ready("mysql-1"), 120)

@@ -21,9 +21,15 @@ def target(deployment):
     ):
         deployment.kubectl("set", "env", f"deployment/{app}", f"{variable}={urlsplit(url).port}")
     deployment.wait_ready()
+
+    def scale(replicas):
+        deployment.kubectl("scale", "statefulset/mysql", f"--replicas={replicas}")
+
     return SimpleNamespace(
         write_url=deployment.write_url,
         read_url=deployment.read_url,
         sql=lambda server, statement: deployment.sql(f"mysql-{server}", statement),
         kill=lambda server: deployment.signal_mysqld(f"mysql-{server}", "KILL"),
+        stop=lambda server: scale(server),
+        start=lambda server: scale(server + 1),
     )

@@ -27,9 +27,9 @@ def tree(tmp_path):
 
 
 def start(command, **environment):
-    """A command that prints into a pipe, in a session of its own."""
+    """A command that prints into a pipe, in a session of its own, and that nohup does not keep from hearing SIGHUP."""
     return subprocess.Popen(
-        command,
+        ["/usr/bin/env", "--default-signal=HUP", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
