@@ -43,6 +43,22 @@ def containers(spec):
     return [*spec.get("initContainers", []), *spec["containers"]]
 
 
+def keys_that_are_twice(node):
+    """The keys that a mapping of a composed YAML document has twice: the last one wins without a word."""
+    if isinstance(node, yaml.SequenceNode):
+        return [key for each in node.value for key in keys_that_are_twice(each)]
+    if not isinstance(node, yaml.MappingNode):
+        return []
+    names = [key.value for key, _ in node.value]
+    own = [name for name in names if names.count(name) > 1]
+    return own + [key for _, value in node.value for key in keys_that_are_twice(value)]
+
+
+@pytest.mark.parametrize("file", [*FILES, *LESSONS], ids=lambda file: file.name)
+def test_no_key_is_twice(file):
+    assert [key for document in yaml.compose_all(file.read_text()) for key in keys_that_are_twice(document)] == []
+
+
 @pytest.mark.parametrize("item", ALL)
 def test_schema(item):
     kubernetes_validate.validate(item, KUBERNETES, strict=True)
