@@ -33,9 +33,11 @@ start() {
 {
   began=$EPOCHREALTIME
   data=$volume/empty
+  empty
   initialise
   initialised=$EPOCHREALTIME
   data=$volume/copy
+  empty
   clone mysql-0.mysql
   cloned=$EPOCHREALTIME
   start

@@ -95,7 +95,7 @@ def test_killed_demo_leaves_nothing_and_starts_again_with_what_the_config_map_sa
     """Also: the demo runs the scripts and the configuration of the ConfigMap, not copies of them."""
     demo = Demo(folder=folder, replicas=1)
     try:
-        wait_until(lambda: "making an empty database" in demo.log.read_text(), 60, demo.tail)
+        wait_until(lambda: "beginning with an empty database" in demo.log.read_text(), 60, demo.tail)
     finally:
         demo.process.kill()
         demo.process.wait()
