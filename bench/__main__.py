@@ -143,6 +143,7 @@ def take_turns(wrk, path, contestants):
             result = servers.load(wrk, server.url + path, 16, 1)
             figures[server.kind].append(result | {"rate": result["requests"] / result["seconds"]})
             servers.settle(server)
+    report.say(f"{path}: {report.text(report.ratio(figures, 'ours', 'ceiling'))} of the ceiling")
     return figures
 
 

@@ -73,7 +73,7 @@ def come_and_go(demo):
     """Start mysql-2, and kill it, while one client asks: {"share": its part of the answers in %, "failed": reads}."""
     with Balance(demo) as balance:
         demo.start(2)
-        demo.wait_until_ready(2)
+        demo.wait_until_ready(2, 600)  # it has missed two million users and all registrations
         begin = time.monotonic() + SETTLED
         end = begin + WATCHED
         wait_until(lambda: balance.answers[-1][0] > end, 2 * (SETTLED + WATCHED), "read-app does not answer")
