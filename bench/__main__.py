@@ -100,7 +100,7 @@ def measure(demo, wrk, rounds):
             for path, clients, server in cells:
                 key = path, clients, server.kind, server.database
                 figures[key].append(one(wrk, mysqlds, path, clients, server))
-        turns = {path: take_turns(wrk, path, contestants) for path in (USERS, IDENTITY, SUBMIT)}
+        turns = {path: take_turns(wrk, mysqlds, path, contestants) for path in (USERS, IDENTITY, SUBMIT)}
     trips = {
         (path, server.kind): round_trips(demo, wrk, path, server)
         for path, clients, server in cells
@@ -118,11 +118,11 @@ def measure(demo, wrk, rounds):
     return report.missed(targets)
 
 
-def one(wrk, mysqlds, path, clients, server):
+def one(wrk, mysqlds, path, clients, server, seconds=SECONDS):
     """Measure once: the figures of wrk, requests a second, and milliseconds of CPU time a request."""
     pids = server.processes()
     before = servers.cpu_seconds(pids), servers.cpu_seconds(mysqlds)
-    figures = servers.load(wrk, server.url + path, clients, SECONDS)
+    figures = servers.load(wrk, server.url + path, clients, seconds)
     after = servers.cpu_seconds(pids), servers.cpu_seconds(mysqlds)
     servers.settle(server)
     number = max(figures["requests"], 1)
@@ -133,16 +133,14 @@ def one(wrk, mysqlds, path, clients, server):
     }
 
 
-def take_turns(wrk, path, contestants):
+def take_turns(wrk, mysqlds, path, contestants):
     """Measure ours and the ceiling in turns, at 16 clients with a thousand users: {kind: [figures of a turn]}."""
     report.say(f"{path}: ours and the ceiling take turns, {2 * TURNS} s ...")
     ours, _, ceiling = contestants["write-app" if path == SUBMIT else "read-app", SMALL]
     figures = defaultdict(list)
     for number in range(TURNS):
         for server in (ours, ceiling) if number % 2 else (ceiling, ours):
-            result = servers.load(wrk, server.url + path, 16, 1)
-            figures[server.kind].append(result | {"rate": result["requests"] / result["seconds"]})
-            servers.settle(server)
+            figures[server.kind].append(one(wrk, mysqlds, path, 16, server, seconds=1))
     report.say(f"{path}: {report.text(report.ratio(figures, 'ours', 'ceiling'))} of the ceiling")
     return figures
 

@@ -30,6 +30,6 @@ def target(deployment):
         read_url=deployment.read_url,
         sql=lambda server, statement: deployment.sql(f"mysql-{server}", statement),
         kill=lambda server: deployment.signal_mysqld(f"mysql-{server}", "KILL"),
-        stop=lambda server: scale(server),
+        stop=scale,  # to N pods: pod N goes
         start=lambda server: scale(server + 1),
     )
