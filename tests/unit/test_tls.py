@@ -1,0 +1,64 @@
+"""The TLS sockets of both apps: what is sent arrives, and a server that is silent is given up."""
+
+import socket
+import ssl
+import threading
+import time
+
+import pytest
+
+pytestmark = pytest.mark.timeout(30)  # without a timeout of the sockets, they wait for ever
+
+
+@pytest.fixture(params=["read_app", "write_app"])
+def connect(request):
+    """A function that returns (server's end, app's end) of a new TLS connection. Its timeout is half a second."""
+    tls = request.getfixturevalue(request.param).tls
+    server, client = (ssl.SSLContext(kind) for kind in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT))
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    client.sslsocket_class = tls.Socket
+    for context in (server, client):  # without certificates
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers("aNULL:@SECLEVEL=0")
+    ends = []
+
+    def new():
+        here, there = socket.socketpair()
+        there.settimeout(0.5)
+        accepted = []
+        thread = threading.Thread(target=lambda: accepted.append(server.wrap_socket(here, server_side=True)))
+        thread.start()
+        ends.append(client.wrap_socket(there))
+        thread.join()
+        ends.extend(accepted)
+        return accepted[0], ends[-2]
+
+    yield new
+    for end in ends:
+        end.close()
+
+
+def test_what_was_sent_arrives(connect):
+    server, app = connect()
+    threading.Timer(0.2, lambda: server.sendall(b"x" * 100_000)).start()
+    with app.makefile("rb") as file:
+        assert file.read(100_000) == b"x" * 100_000
+    app.sendall(b"y" * 10)
+    assert server.recv(10) == b"y" * 10
+
+
+def test_a_read_from_a_silent_server_ends(connect):
+    _, app = connect()
+    began = time.monotonic()
+    with app.makefile("rb") as file, pytest.raises(OSError, match=r"."):
+        file.read(1)
+    assert 0.4 < time.monotonic() - began < 5
+
+
+def test_a_write_to_a_server_that_reads_nothing_ends(connect):
+    _, app = connect()
+    began = time.monotonic()
+    with pytest.raises(OSError, match=r"."):
+        app.sendall(b"x" * 50_000_000)
+    assert time.monotonic() - began < 10
