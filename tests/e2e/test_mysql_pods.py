@@ -113,7 +113,8 @@ def test_reads_go_on_and_writes_get_503_while_the_primary_is_away(deployment):
 
 def broken(deployment) -> int:
     """How many of read-app's connections to the primary ended without a goodbye: it gave them up, or they were cut."""
-    ended = "SELECT SUM(TOTAL_CONNECTIONS - CURRENT_CONNECTIONS) FROM performance_schema.accounts WHERE USER = 'readuser'"
+    ended = """SELECT SUM(TOTAL_CONNECTIONS - CURRENT_CONNECTIONS)
+        FROM performance_schema.accounts WHERE USER = 'readuser'"""
     closed = """SELECT SUM(COUNT_STAR) FROM performance_schema.events_statements_summary_by_user_by_event_name
         WHERE USER = 'readuser' AND EVENT_NAME = 'statement/com/Quit'"""
     return int(deployment.sql("mysql-0", f"SELECT ({ended}) - ({closed})")[0][0])
