@@ -117,7 +117,8 @@ def broken(deployment) -> int:
         FROM performance_schema.accounts WHERE USER = 'readuser'"""
     closed = """SELECT SUM(COUNT_STAR) FROM performance_schema.events_statements_summary_by_user_by_event_name
         WHERE USER = 'readuser' AND EVENT_NAME = 'statement/com/Quit'"""
-    return int(deployment.sql("mysql-0", f"SELECT ({ended}) - ({closed})")[0][0])
+    # One whose goodbye has been counted but that has not ended yet makes it one less, for a moment: the most of a few.
+    return max(int(deployment.sql("mysql-0", f"SELECT ({ended}) - ({closed})")[0][0]) for _ in range(3))
 
 
 def test_a_killed_replica_costs_no_connection_to_the_primary(deployment):
@@ -130,8 +131,9 @@ def test_a_killed_replica_costs_no_connection_to_the_primary(deployment):
         eventually(lambda: restarts(deployment, "mysql-1") > before)
         done = reads.done
         eventually(lambda: reads.done >= done + 20)
-    eventually(lambda: broken(deployment) == broken_before, 10)  # one that is being closed may be counted as broken
     eventually(lambda: whole(deployment, 2), 90)
+    wait_for_balanced_reads(deployment)  # all that led to the killed server have been given up, and new ones made
+    assert broken(deployment) == broken_before
 
 
 def test_a_killed_replica_comes_back(deployment):

@@ -29,10 +29,10 @@ def connect(request):
         accepted = []
         thread = threading.Thread(target=lambda: accepted.append(server.wrap_socket(here, server_side=True)))
         thread.start()
-        ends.append(client.wrap_socket(there))
+        app = client.wrap_socket(there)
         thread.join()
-        ends.extend(accepted)
-        return accepted[0], ends[-2]
+        ends.extend([*accepted, app])
+        return accepted[0], app
 
     yield new
     for end in ends:
