@@ -186,7 +186,7 @@ def test_frozen_server_costs_no_read(demo):
 def test_stopped_pod_is_gone_and_comes_back(demo):
     demo.stop(1)
     try:
-        assert list(topology(demo)) == ["mysql-0"]
+        wait_until(lambda: list(topology(demo)) == ["mysql-0"], 5, "it is still shown")  # a look is kept for a second
         assert get(demo, "/users").status_code == 200
     finally:
         demo.start(1)
