@@ -101,7 +101,8 @@ def measure(demo, wrk, rounds):
         turns = {}
         for path in (USERS, IDENTITY, SUBMIT):
             mine, _, ceiling = contestants["write-app" if path == SUBMIT else "read-app", SMALL]
-            turns[path] = take_turns(wrk, mysqlds, path, [mine, ceiling, *([] if path == SUBMIT else [flask])])
+            programs = [mine, ceiling] if path == SUBMIT else [mine, ceiling, flask]
+            turns[path] = take_turns(wrk, mysqlds, path, programs)
     trips = {
         (path, server.kind): round_trips(demo, wrk, path, server)
         for path, clients, server in cells
