@@ -4,7 +4,7 @@ import logging
 import sys
 from urllib.parse import urlsplit
 
-from flask import Flask, render_template, request
+from flask import Flask, Request, render_template, request
 from werkzeug.exceptions import HTTPException
 
 import database
@@ -29,7 +29,7 @@ app.json.ensure_ascii = False
 @app.get("/")
 def index():
     """Show the reading page. It takes limit, before and after like /users."""
-    status, result = read_users(limit=8)
+    status, result = read_users(request.args, limit=8)
     html = render_template(
         "index.html",
         result=result,
@@ -52,13 +52,13 @@ def live():
 @app.get("/users")
 def users():
     """Return a page of users, newest first."""
-    return answer(*read_users())
+    return answer(*read_users(request.args))
 
 
 @app.get("/mysql-pod")
 def mysql_pod():
     """Tell which MySQL pod answered: the load-balancing lesson for curl."""
-    return answer(200, database.identity())
+    return answer(*read_identity(request.args))
 
 
 @app.get("/topology")
@@ -85,9 +85,9 @@ def readyz():
     return answer(200, {"message": "Reads work."} | database.identity())
 
 
-def read_users(limit=50):
+def read_users(query, limit=50):
     """Return (status, result) of the page of users that the query string asks for; limit: users, if it does not say."""
-    limit, before, after, errors = check_users_query(request.args, limit)
+    limit, before, after, errors = check_users_query(query, limit)
     if errors:
         return 422, {"message": " ".join(errors.values()), "errors": errors}
     try:
@@ -99,13 +99,26 @@ def read_users(limit=50):
         return 503, {"message": message, "mysql_pod": behind.mysql_pod}
 
 
+def read_identity(query):
+    """Return (status, result) of the question which MySQL pod answers; its query string says nothing."""
+    try:
+        return 200, database.identity()
+    except Unavailable:
+        return 503, {"message": AWAY}
+
+
 def answer(status, result):
     """Return JSON."""
-    response = app.json.response({"success": status < 400, **result, "app_pod": settings.POD_NAME})
+    response = app.json.response(complete(status, result))
     response.status_code = status
     if status == 503:
         response.headers["Retry-After"] = "2"
     return response
+
+
+def complete(status, result):
+    """Add what every answer has."""
+    return {"success": status < 400, **result, "app_pod": settings.POD_NAME}
 
 
 def write_url():
@@ -131,5 +144,33 @@ def http_error(error):
     return response
 
 
+POLLED = {"/users": read_users, "/mysql-pod": read_identity}
+
+
+def answer_polled(flask_app):
+    """Wrap Flask's WSGI app: answer GET of what programs ask for all the time before it, byte for byte as it would.
+
+    Flask's routing, contexts and response objects take longer than all the rest of such a read (docs/performance.md).
+    The routes above answer HEAD, refuse other methods, and make a 500 of an exception that nobody expected.
+    """
+
+    def wsgi_app(environ, start_response):
+        read = POLLED.get(environ["PATH_INFO"])
+        if read is None or environ["REQUEST_METHOD"] != "GET":
+            return flask_app(environ, start_response)
+        try:
+            status, result = read(Request(environ).args if environ["QUERY_STRING"] else {})
+        except Exception:
+            return flask_app(environ, start_response)  # asks again: a read changes nothing
+        if status != 200:
+            return answer(status, result)(environ, start_response)
+        body = (app.json.dumps(complete(status, result), separators=(",", ":")) + "\n").encode()
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return wsgi_app
+
+
+app.wsgi_app = answer_polled(app.wsgi_app)
 metrics.count_requests(app, topology.look)
 app.wsgi_app = security.with_headers(app.wsgi_app)

@@ -63,6 +63,48 @@ def test_wrong_requests(read_app, method, path, status):
     assert (answer.status_code, answer.json["success"]) == (status, False)
 
 
+PAGE = {"users": [{"id": 1, "name": "Zoë", "email": "z@example.org"}], "next": None, "mysql_pod": "mysql-1"}
+POLLED = [("/users?limit=1", "users", PAGE), ("/mysql-pod?x", "identity", {"mysql_pod": "mysql-1"})]
+
+
+@pytest.mark.parametrize(("path", "function", "result"), POLLED)
+def test_polled_reads_are_answered_before_flask_and_as_flask_would(read_app, monkeypatch, path, function, result):
+    monkeypatch.setattr(read_app.database, function, lambda *_: result)
+    with monkeypatch.context() as without:
+        without.setattr(read_app.module, "POLLED", {})
+        by_flask = read_app.client.get(path)
+    monkeypatch.setattr(read_app.module.app, "view_functions", {})
+    answer = read_app.client.get(path)
+    assert (answer.status, answer.data) == (by_flask.status, by_flask.data)
+    assert sorted(answer.headers) == sorted(by_flask.headers)
+
+
+@pytest.mark.parametrize(("path", "function", "_"), POLLED)
+def test_polled_reads_that_fail_as_nobody_expected_are_answered_and_logged(
+    read_app, monkeypatch, caplog, path, function, _
+):
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(read_app.database, function, broken)
+    answer = read_app.client.get(path)
+    assert (answer.status_code, answer.json["success"], answer.json["app_pod"]) == (500, False, "read-app-0")
+    assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize(("path", "function", "_"), POLLED)
+def test_polled_reads_that_no_pod_answers_are_tried_for_once(read_app, monkeypatch, path, function, _):
+    tries = []
+
+    def away(*_):
+        tries.append(function)
+        raise read_app.errors.Unavailable
+
+    monkeypatch.setattr(read_app.database, function, away)
+    assert read_app.client.get(path).status_code == 503
+    assert len(tries) == 1
+
+
 def test_security_headers(read_app):
     for path in ("/", "/users", "/x", "/static/style.css"):
         assert "default-src 'none'" in read_app.client.get(path).headers["Content-Security-Policy"]
