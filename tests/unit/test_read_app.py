@@ -1,11 +1,14 @@
 """read-app without a database: what it refuses, how it says so, and the parts that need no server."""
 
+import gc
 import itertools
 import socket
 import threading
 import time
 
 import pytest
+from werkzeug.test import create_environ
+from werkzeug.wrappers import Request
 
 GTID = "3e11fa47-71ca-11e1-9e33-c80aa9429562:23"
 
@@ -103,6 +106,17 @@ def test_polled_reads_that_no_pod_answers_are_tried_for_once(read_app, monkeypat
     monkeypatch.setattr(read_app.database, function, away)
     assert read_app.client.get(path).status_code == 503
     assert len(tries) == 1
+
+
+def test_polled_reads_leave_nothing_to_the_garbage_collector(read_app, monkeypatch):
+    monkeypatch.setattr(read_app.database, "users", lambda *_: PAGE)
+    gc.collect()
+    gc.disable()
+    try:
+        read_app.module.app.wsgi_app(create_environ("/users?limit=1"), lambda *_: None)
+        assert not [each for each in gc.get_objects() if isinstance(each, Request)]
+    finally:
+        gc.enable()
 
 
 def test_security_headers(read_app):
