@@ -32,6 +32,7 @@ TURNS = 40  # of ours, the ceiling and Flask, a second each: the ratios are so n
 CLIENTS = (1, 16, 64)
 SMALL, LARGE = "thousand", "million"  # databases
 USERS, IDENTITY, SUBMIT = "/users?limit=50", "/mysql-pod", "/submit"
+APPS = {USERS: "read-app", IDENTITY: "read-app", SUBMIT: "write-app"}  # who answers it
 
 
 def main():
@@ -83,7 +84,7 @@ def measure(demo, wrk, rounds):
         for path, clients, database in product((USERS, IDENTITY, SUBMIT), CLIENTS, (SMALL, LARGE))
         if path != IDENTITY or database == SMALL  # does not look at the users
         for server in [
-            *contestants["write-app" if path == SUBMIT else "read-app", database],
+            *contestants[APPS[path], database],
             *([spared] if (path, clients, database) == (SUBMIT, 16, SMALL) else []),
         ]
     ]
@@ -100,7 +101,7 @@ def measure(demo, wrk, rounds):
                 figures[key].append(one(wrk, mysqlds, path, clients, server))
         turns = {}
         for path in (USERS, IDENTITY, SUBMIT):
-            mine, _, ceiling = contestants["write-app" if path == SUBMIT else "read-app", SMALL]
+            mine, _, ceiling = contestants[APPS[path], SMALL]
             programs = [mine, ceiling] if path == SUBMIT else [mine, ceiling, flask]
             turns[path] = take_turns(wrk, mysqlds, path, programs)
     trips = {

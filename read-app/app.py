@@ -58,7 +58,7 @@ def users():
 @app.get("/mysql-pod")
 def mysql_pod():
     """Tell which MySQL pod answered: the load-balancing lesson for curl."""
-    return answer(*read_identity(request.args))
+    return answer(200, database.identity())
 
 
 @app.get("/topology")
@@ -99,14 +99,6 @@ def read_users(query, limit=50):
         return 503, {"message": message, "mysql_pod": behind.mysql_pod}
 
 
-def read_identity(query):
-    """Return (status, result) of the question which MySQL pod answers; its query string says nothing."""
-    try:
-        return 200, database.identity()
-    except Unavailable:
-        return 503, {"message": AWAY}
-
-
 def answer(status, result):
     """Return JSON."""
     response = app.json.response(complete(status, result))
@@ -144,7 +136,7 @@ def http_error(error):
     return response
 
 
-POLLED = {"/users": read_users, "/mysql-pod": read_identity}
+POLLED = {"/users": read_users, "/mysql-pod": lambda query: (200, database.identity())}
 
 
 def answer_polled(flask_app):
@@ -162,6 +154,8 @@ def answer_polled(flask_app):
             # populate_request: environ would refer back to it, which only the garbage collector ends (8 MB under load)
             query = Request(environ, populate_request=False).args if environ["QUERY_STRING"] else {}
             status, result = read(query)
+        except Unavailable as error:
+            return unavailable(error)(environ, start_response)
         except Exception:
             return flask_app(environ, start_response)  # asks again: a read changes nothing
         if status != 200:
