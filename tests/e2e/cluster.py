@@ -154,6 +154,31 @@ class Deployment:
             if endpoint["conditions"].get("ready")
         }
 
+    def follows(self, pod: str) -> str | None:
+        """Whom a MySQL pod follows with both threads running, None if it does not."""
+        answer = self.sql(
+            pod,
+            "SELECT HOST FROM performance_schema.replication_connection_configuration"
+            " JOIN performance_schema.replication_connection_status AS receiver USING (CHANNEL_NAME)"
+            " JOIN performance_schema.replication_applier_status AS applier USING (CHANNEL_NAME)"
+            " WHERE receiver.SERVICE_STATE = 'ON' AND applier.SERVICE_STATE = 'ON'",
+        )
+        return answer[0][0] if answer else None
+
+    def whole(self, count: int) -> bool:
+        """Are `count` MySQL pods in mysql-read, does each follow the one before, and have all the same users?"""
+
+        def users(pod: str) -> list[list[str]]:
+            return self.sql(pod, "SELECT id, name, email FROM userdb.users ORDER BY id")
+
+        if self.in_mysql_read() != {f"mysql-{n}" for n in range(count)}:
+            return False
+        wanted = users("mysql-0")
+        return all(
+            self.follows(f"mysql-{n}") == f"mysql-{n - 1}.mysql" and users(f"mysql-{n}") == wanted
+            for n in range(1, count)
+        )
+
     def signal_mysqld(self, pod: str, signal: str) -> None:
         """Send a signal (KILL, STOP, CONT) to the server of a pod."""
         self.kubectl("exec", pod, "-c", "mysql", "--", "bash", "-c", f"kill -{signal} $(</var/run/mysqld/mysqld.pid)")

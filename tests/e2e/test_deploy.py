@@ -70,35 +70,36 @@ def ended(container: dict) -> dict | None:
     return container["state"].get("terminated") or container["lastState"].get("terminated")
 
 
-@pytest.mark.parametrize(
-    ("key", "value", "sentence"),
-    [
-        ("app-password", "password123\n", "line break"),
-        ("replication-password", "short", "8 to 32 characters"),
-        ("read-password", None, "has no key read-password"),
-        ("backup-password", "with a space", "8 to 32 characters"),
-    ],
-)
-def test_a_wrong_secret_is_named_in_the_log_and_nothing_starts(namespace, key, value, sentence):
-    items = objects(namespace, "mysql-statefulset.yaml")
-    secret = next(item for item in items if item["kind"] == "Secret")
-    if value is None:
-        del secret["stringData"][key]
-    else:
-        secret["stringData"][key] = value
-    namespace.apply_objects(items)
+WRONG = {  # a key of the Secret: its value, None if it is absent, and what the log says of it
+    "app-password": ("password123\n", "line break"),
+    "replication-password": ("short", "8 to 32 characters"),
+    "read-password": (None, "has no key read-password"),
+    "backup-password": ("with a space", "8 to 32 characters"),
+}
 
-    def reason():
-        text = namespace.kubectl("logs", "mysql-0", "-c", "prepare")
-        assert sentence in text, text
-        return text
 
-    log = eventually(reason, 60)
-    assert key in log
-    assert "password123" not in log
-    # A server that started without the password would let in everybody: the init container must have failed.
-    prepare = eventually(lambda: ended(namespace.pods("mysql")["mysql-0"]["status"]["initContainerStatuses"][0]))
-    assert prepare["exitCode"] == 1, prepare
+def test_a_wrong_secret_is_named_in_the_log_and_nothing_starts(namespace):
+    for key, (value, sentence) in WRONG.items():
+        items = objects(namespace, "mysql-statefulset.yaml")
+        secret = next(item for item in items if item["kind"] == "Secret")
+        if value is None:
+            del secret["stringData"][key]
+        else:
+            secret["stringData"][key] = value
+        namespace.kubectl("delete", "secret", "mysql", "--ignore-not-found")  # apply takes no key out of it
+        namespace.apply_objects(items)
+        namespace.kubectl("delete", "pod", "mysql-0", "--ignore-not-found")  # the next one reads this Secret
+
+        def reason(key=key, sentence=sentence):
+            text = namespace.kubectl("logs", "mysql-0", "-c", "prepare")
+            assert key in text, text
+            assert sentence in text, text
+            return text
+
+        assert "password123" not in eventually(reason, 60)
+        # A server that started without the password would let in everybody: the init container must have failed.
+        prepare = eventually(lambda: ended(namespace.pods("mysql")["mysql-0"]["status"]["initContainerStatuses"][0]))
+        assert prepare["exitCode"] == 1, prepare
 
 
 def test_a_storage_class_that_is_not_there_is_named_in_the_events(namespace):

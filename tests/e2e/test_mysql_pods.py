@@ -1,7 +1,6 @@
-"""The StatefulSet's promises: pods that die come back with their data, new ones get all of it, in order."""
+"""The StatefulSet's promises: pods have names of their own, and those that die come back with their data."""
 
 import json
-import subprocess
 import time
 import uuid
 
@@ -10,33 +9,6 @@ import requests
 
 from e2e.cluster import ClusterError, eventually
 from e2e.load import Reads
-
-
-def rows(deployment, pod: str) -> list[list[str]]:
-    return deployment.sql(pod, "SELECT id, name, email FROM userdb.users ORDER BY id")
-
-
-def follows(deployment, pod: str) -> str | None:
-    """Whom a pod follows with both threads running, None if it does not."""
-    answer = deployment.sql(
-        pod,
-        "SELECT HOST FROM performance_schema.replication_connection_configuration"
-        " JOIN performance_schema.replication_connection_status AS receiver USING (CHANNEL_NAME)"
-        " JOIN performance_schema.replication_applier_status AS applier USING (CHANNEL_NAME)"
-        " WHERE receiver.SERVICE_STATE = 'ON' AND applier.SERVICE_STATE = 'ON'",
-    )
-    return answer[0][0] if answer else None
-
-
-def whole(deployment, count: int) -> bool:
-    """Are `count` pods ready, do they follow each other, and have they all the same rows?"""
-    if deployment.in_mysql_read() != {f"mysql-{n}" for n in range(count)}:
-        return False
-    wanted = rows(deployment, "mysql-0")
-    return all(
-        follows(deployment, f"mysql-{n}") == f"mysql-{n - 1}.mysql" and rows(deployment, f"mysql-{n}") == wanted
-        for n in range(1, count)
-    )
 
 
 def test_pods_stand_on_different_nodes(deployment):
@@ -108,7 +80,7 @@ def test_reads_go_on_and_writes_get_503_while_the_primary_is_away(deployment):
         eventually(deployment.write, 60)
     assert reads.done
     assert not reads.failed
-    eventually(lambda: whole(deployment, 2))
+    eventually(lambda: deployment.whole(2))
 
 
 def broken(deployment) -> int:
@@ -131,7 +103,7 @@ def test_a_killed_replica_costs_no_connection_to_the_primary(deployment):
         eventually(lambda: restarts(deployment, "mysql-1") > before)
         done = reads.done
         eventually(lambda: reads.done >= done + 20)
-    eventually(lambda: whole(deployment, 2), 90)
+    eventually(lambda: deployment.whole(2), 90)
     wait_for_balanced_reads(deployment)  # all that led to the killed server have been given up, and new ones made
     assert broken(deployment) == broken_before
 
@@ -141,7 +113,7 @@ def test_a_killed_replica_comes_back(deployment):
     deployment.signal_mysqld("mysql-1", "KILL")
     eventually(lambda: restarts(deployment, "mysql-1") > before)
     deployment.write()
-    eventually(lambda: whole(deployment, 2), 90)
+    eventually(lambda: deployment.whole(2), 90)
 
 
 @pytest.mark.parametrize("pod", ["mysql-1", "mysql-0"])
@@ -149,66 +121,8 @@ def test_a_deleted_pod_comes_back_with_its_data(deployment, pod):
     claim = deployment.kubectl("get", "pvc", f"data-{pod}", "-o", "jsonpath={.metadata.uid}")
     deployment.kubectl("delete", "pod", pod)
     eventually(deployment.write, 60)
-    eventually(lambda: whole(deployment, 2), 90)
+    eventually(lambda: deployment.whole(2), 90)
     assert deployment.kubectl("get", "pvc", f"data-{pod}", "-o", "jsonpath={.metadata.uid}") == claim
-
-
-def test_scaling_up_down_and_up_again(deployment):
-    """To 3, 5, 2 and 3: in order, each pod follows the one before and has everything, also what was purged."""
-    for _ in range(3):
-        deployment.write()
-    for pod in ("mysql-0", "mysql-1"):
-        deployment.sql(pod, "FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW()")
-    for count in (3, 5):
-        deployment.kubectl("scale", "statefulset", "mysql", f"--replicas={count}")
-        eventually(lambda count=count: whole(deployment, count), 120, 1)
-    started = [deployment.pods()[f"mysql-{n}"]["status"]["startTime"] for n in range(2, 5)]
-    assert started == sorted(started)
-    claims = {
-        n: deployment.kubectl("get", "pvc", f"data-mysql-{n}", "-o", "jsonpath={.metadata.uid}") for n in range(2, 5)
-    }
-
-    with subprocess.Popen(
-        ["kubectl", "-n", deployment.namespace, "get", "pods", "-l", "app.kubernetes.io/name=mysql", "--watch-only",
-         "--output-watch-events", "-o", "jsonpath={.type} {.object.metadata.name}{'\\n'}"],
-        stdout=subprocess.PIPE, text=True,
-    ) as watch:  # fmt: skip
-        deployment.kubectl("scale", "statefulset", "mysql", "--replicas=2")
-        eventually(lambda: set(deployment.pods()) == {"mysql-0", "mysql-1"}, 120, 1)
-        watch.terminate()
-        gone = [line.split()[1] for line in watch.stdout if line.startswith("DELETED")]
-    assert gone == ["mysql-4", "mysql-3", "mysql-2"]
-
-    deployment.write()
-    # The old volumes lack this row, and mysql-1 no longer has it in a binary log.
-    deployment.sql("mysql-1", "FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW()")
-    deployment.kubectl("scale", "statefulset", "mysql", "--replicas=3")
-    eventually(lambda: whole(deployment, 3), 120, 1)
-    assert deployment.kubectl("get", "pvc", "data-mysql-2", "-o", "jsonpath={.metadata.uid}") == claims[2]
-    deployment.kubectl("scale", "statefulset", "mysql", "--replicas=2")
-    eventually(lambda: set(deployment.pods()) == {"mysql-0", "mysql-1"}, 120, 1)
-    deployment.kubectl("delete", "pvc", *(f"data-mysql-{n}" for n in range(2, 5)))
-
-
-def test_a_clone_killed_half_way_leaves_nothing_and_succeeds_on_the_next_try(deployment):
-    deployment.kubectl("delete", "pvc/data-mysql-1", "pod/mysql-1", "--wait=false")
-    # The copy takes less than a second: what kills the scratch server waits for it inside the pod.
-    script = (
-        "cd /var/lib/mysql; [ ! -d data ] || exit 1; until [ -d data.new ]; do sleep 0.01; done;"
-        "kill -9 $(cat /tmp/scratch/*.pid) && [ ! -d data ] && echo killed"
-    )
-
-    def kill_the_clone() -> bool:
-        """Kill the scratch server when there is a half-made copy."""
-        return "killed" in deployment.kubectl(
-            "exec", "mysql-1", "-c", "prepare", "--", "bash", "-c", script, timeout=60
-        )
-
-    eventually(kill_the_clone, 90, 0)
-    eventually(lambda: deployment.is_ready("mysql-1"), 120)
-    eventually(lambda: whole(deployment, 2), 60)
-    left = deployment.kubectl("exec", "mysql-1", "-c", "mysql", "--", "ls", "/var/lib/mysql").split()
-    assert left == ["data"]
 
 
 def test_a_replica_stays_in_mysql_read_while_the_primary_is_away(deployment):
@@ -220,7 +134,7 @@ def test_a_replica_stays_in_mysql_read_while_the_primary_is_away(deployment):
             assert deployment.get("/mysql-pod").status_code == 200
     finally:
         deployment.signal_mysqld("mysql-0", "CONT")
-    eventually(lambda: whole(deployment, 2), 60)
+    eventually(lambda: deployment.whole(2), 60)
 
 
 def test_a_replica_whose_applier_stopped_on_an_error_is_out_of_mysql_read(deployment):
@@ -241,4 +155,4 @@ def test_a_replica_whose_applier_stopped_on_an_error_is_out_of_mysql_read(deploy
             f"DELETE FROM userdb.users WHERE email = '{email}'; SET GLOBAL super_read_only = ON;"
             "START REPLICA SQL_THREAD",
         )
-    eventually(lambda: whole(deployment, 2), 30)
+    eventually(lambda: deployment.whole(2), 30)
