@@ -83,7 +83,7 @@ clean: ## Delete everything, volumes and backups too; asks first, YES=1 does not
 
 e2e: ## Run the tests on the cluster, in namespaces of their own; ONLY="deploy security" runs test_deploy.py and test_security.py
 	@demo/python-env .venv requirements-dev.txt
-	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest $(if $(ONLY),$(ONLY:%=tests/e2e/test_%.py),tests/e2e) --timeout=600
+	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest $(if $(ONLY),$(sort $(ONLY:%=tests/e2e/test_%.py)),tests/e2e) --timeout=600
 
 ##@ Chaos: nothing acknowledged is lost, whatever is killed
 

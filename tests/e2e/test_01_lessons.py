@@ -1,6 +1,7 @@
 """Every lesson does on a real cluster what its page says, and leaves nothing behind.
 
-Before the deployment that other tests share is made: a lab drains nodes and shows all that are evicted.
+Before the deployment that other tests share is made, hence the number in this file's name (`make e2e` sorts ONLY): a
+lab drains a node, and what it prints names every MySQL pod that is evicted, also of another deployment.
 """
 
 import subprocess
