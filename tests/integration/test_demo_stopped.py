@@ -27,9 +27,9 @@ def tree(tmp_path):
 
 
 def start(command, **environment):
-    """A command that prints into a pipe, in a session of its own, and that nohup does not keep from hearing SIGHUP."""
+    """A command that prints into a pipe, in a session of its own. It hears SIGHUP under nohup and SIGINT behind `&`."""
     return subprocess.Popen(
-        ["/usr/bin/env", "--default-signal=HUP", *command],
+        ["/usr/bin/env", "--default-signal=HUP,INT", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
