@@ -1,5 +1,6 @@
 """What was measured, as tables and a picture in docs/performance.md, and which targets were missed."""
 
+import json
 import math
 import re
 from datetime import datetime
@@ -17,6 +18,14 @@ COLOURS = {"naive": "#9aa0a6", "ours": "#1a73e8", "ceiling": "#c9b458"}
 def say(line):
     """Print a line with the time."""
     print(f"{datetime.now():%H:%M:%S} {line}", flush=True)
+
+
+def load_figures(line):
+    """The figures in the line that load.lua printed. If nobody had an answer, p50_ms and p99_ms are infinite."""
+    figures = json.loads(line)
+    if not figures["requests"]:  # wrk says 0 ms, which would be very fast
+        figures |= {"p50_ms": math.inf, "p99_ms": math.inf}
+    return figures
 
 
 def ratio(figures, one, other, figure="rate"):

@@ -10,6 +10,7 @@ import urllib.request
 import uuid
 from pathlib import Path
 
+from bench import report
 from manifests import Manifests
 from running_demo import PROJECT
 
@@ -158,7 +159,7 @@ def load(wrk, url, clients, seconds, script=HERE / "load.lua"):
     if url.endswith("/submit"):
         command += ["--", uuid.uuid4().hex]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 60).stdout
-    return json.loads(output.splitlines()[-1])
+    return report.load_figures(output.splitlines()[-1])
 
 
 def find_wrk():

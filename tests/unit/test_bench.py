@@ -1,5 +1,7 @@
 """make bench: what it makes of its figures."""
 
+import math
+
 from bench import report
 
 
@@ -31,3 +33,10 @@ def test_page_keeps_what_people_wrote():
     page = report.insert(f"# Title\n\n{begin}\n\nold\n{end}\nAbout it.\n", "new\n")
     assert page == f"# Title\n\n{begin}\n\nnew\n\n{end}\nAbout it.\n"
     assert report.insert(page, "new\n") == page
+
+
+def test_an_app_that_answers_nothing_is_not_fast():
+    slow = report.load_figures('{"requests": 0, "seconds": 1.0, "p50_ms": 0.0, "p99_ms": 0.0, "errors": 0}')
+    fast = report.load_figures('{"requests": 500, "seconds": 1.0, "p50_ms": 9.5, "p99_ms": 20.5, "errors": 0}')
+    assert fast["p99_ms"] == 20.5
+    assert report.ratio({"slow": [slow], "fast": [fast]}, "slow", "fast", "p99_ms") == math.inf
