@@ -1,6 +1,6 @@
 """make bench: both apps measured beside a naive one and beside the ceiling, in one run on this machine.
 
-    make bench            about twenty minutes; writes docs/performance.md and docs/performance.svg
+    make bench            about half an hour; writes docs/performance.md and docs/performance.svg
     make bench SOAK=1     ten minutes of load on both apps: no errors, no growth, no leaks; writes nothing
 
 It starts a demo of its own on free ports, so `make demo` may run beside it; nothing else should. All programs are
@@ -27,8 +27,8 @@ from running_demo import PROJECT, Demo, why_not_here
 
 PICTURE = PROJECT / "docs" / "performance.svg"
 ROUNDS = 6
-SECONDS = 2  # a measurement
-TURNS = 40  # of what is compared with a target near by, a second each: rounds are too few, and too far apart
+SECONDS = 2  # a measurement; in one second, what only the first requests cost would weigh too much
+TURNS = 40  # of what is compared with a target near by: rounds are too few, and too far apart
 CLIENTS = (1, 16, 64)
 SMALL, LARGE = "thousand", "million"  # databases
 USERS, IDENTITY, SUBMIT = "/users?limit=50", "/mysql-pod", "/submit"
@@ -120,11 +120,11 @@ def measure(demo, wrk, rounds):
     return report.missed(targets)
 
 
-def one(wrk, mysqlds, path, clients, server, seconds=SECONDS):
+def one(wrk, mysqlds, path, clients, server):
     """Measure once: the figures of wrk, requests a second, and milliseconds of CPU time a request."""
     pids = server.processes()
     before = servers.cpu_seconds(pids), servers.cpu_seconds(mysqlds)
-    figures = servers.load(wrk, server.url + path, clients, seconds)
+    figures = servers.load(wrk, server.url + path, clients, SECONDS)
     after = servers.cpu_seconds(pids), servers.cpu_seconds(mysqlds)
     servers.settle(server)
     number = max(figures["requests"], 1)
@@ -137,11 +137,11 @@ def one(wrk, mysqlds, path, clients, server, seconds=SECONDS):
 
 def take_turns(wrk, mysqlds, path, programs):
     """Measure ours, the ceiling and more in turns, at 16 clients: {(kind, database): [figures of a turn]}."""
-    report.say(f"{path}: {len(programs)} programs take turns, {len(programs) * TURNS} s ...")
+    report.say(f"{path}: {len(programs)} programs take turns, {len(programs) * TURNS * SECONDS} s ...")
     figures = defaultdict(list)
     for number in range(TURNS):
         for server in programs if number % 2 else reversed(programs):
-            figures[server.kind, server.database].append(one(wrk, mysqlds, path, 16, server, seconds=1))
+            figures[server.kind, server.database].append(one(wrk, mysqlds, path, 16, server))
     report.say(f"{path}: {report.text(report.ratio(figures, ('ours', SMALL), ('ceiling', SMALL)))} of the ceiling")
     return figures
 
@@ -232,7 +232,7 @@ def write(figures, turns, trips, cold, copies, targets, rounds):
             f"{copies['cp']:.1f} s, both until they are on disk. A killed replica with that much is ready again after "
             f"{copies['restart']:.1f} s.\n",
             "Targets, at 16 clients with 1,000 users. Those over the ceiling and that of p99 are medians of "
-            f"{TURNS} turns, each of one second for the one program and one for the other.\n",
+            f"{TURNS} turns, each of {SECONDS} s for the one program and {SECONDS} s for the other.\n",
             report.verdicts(targets),
         ]
     )
