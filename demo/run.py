@@ -179,7 +179,7 @@ def run(arguments, root, replicas, lock):
     if child == 0:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         os.setsid()  # Ctrl-C reaches only the waiting process, which passes it on once
-        prepare_namespaces(root)
+        prepare_namespaces(root, arguments.manifests)
         os._exit(supervise(arguments, replicas))
     lock.truncate(0)
     lock.write(f"{child}\n")
@@ -200,12 +200,13 @@ def run(arguments, root, replicas, lock):
     return status or 1
 
 
-def prepare_namespaces(root):
+def prepare_namespaces(root, manifests):
     """As the first process of the new namespaces: what its children see of this machine."""
 
     def mount(*arguments):
         subprocess.run(["mount", *map(str, arguments)], check=True)
 
+    from manifests import Manifests
     from names import ADDRESS, DOMAIN, NODE_DOMAIN
 
     mount("--make-rprivate", "/")
@@ -226,8 +227,10 @@ def prepare_namespaces(root):
     # Names are looked up as in a pod. Files on top of /etc, because resolv.conf may be a link to nowhere.
     mount("-t", "overlay", "-o", "lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work", "overlay", "/etc")
     Path("/etc/resolv.conf").unlink(missing_ok=True)
+    pod = Manifests(manifests).pods[0].spec
+    options = " ".join(f"{each['name']}:{each['value']}" for each in pod["dnsConfig"]["options"])
     search = " ".join([*(DOMAIN.split(".", skip)[skip] for skip in (0, 1, 2)), NODE_DOMAIN])
-    Path("/etc/resolv.conf").write_text(f"nameserver {ADDRESS}\nsearch {search}\noptions ndots:5\n")
+    Path("/etc/resolv.conf").write_text(f"nameserver {ADDRESS}\nsearch {search}\noptions ndots:5 {options}\n")
     Path("/etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
 
 

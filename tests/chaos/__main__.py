@@ -23,8 +23,8 @@ Without them these faults are skipped, which is said at the end and is a failure
 
 It must be able to fail. To see that it does:
 
-- Take semi-sync away: in start.sh in kubernetes/mysql-statefulset.yaml, change `rpl_semi_sync_source_enabled = ON`
-  to OFF, both times. It ends before the first fault: no write is ever `replicated: true`.
+- Take semi-sync away: in primary.sh in kubernetes/mysql-statefulset.yaml, change `rpl_semi_sync_source_enabled = ON`
+  to OFF. It ends before the first fault: no write is ever `replicated: true`.
 - Delete a row by hand while it runs: kubectl -n chaos-... exec mysql-0 -c mysql -- mysql -u root -e
   'DELETE FROM userdb.users LIMIT 1'. The fault's line shows it as lost, and the run ends with status 1.
 """
@@ -75,17 +75,25 @@ FAULTS = [
     Fault("primary: volume destroyed",      faults.destroy_volume(PRIMARY),         write_gap=25),
     Fault("primary: data wiped and killed", faults.wipe_and_kill,                   write_gap=25),
     Fault("scaled from 2 to 4",             faults.scale(4),                        write_gap=10),
+    Fault("replica: volume lost, four pods", faults.destroy_volume(REPLICA),        write_gap=10),
     Fault("scaled from 4 to 2",             faults.scale(2),                        write_gap=10),
     Fault("replica: node cut off",          faults.cut(REPLICA),                    node=True),
     Fault("primary: node cut off",          faults.cut(PRIMARY),                    node=True),
     Fault("replica: node loses power",      faults.crash(REPLICA),                  node=True),
     Fault("primary: node loses power",      faults.crash(PRIMARY),                  node=True),
+    # Two faults at once. mysql-0 stays closed for as long as the other pod is silent, so there is no limit.
+    Fault("replica restarts, primary waits", faults.replica_restarts_while_primary_waits, reads_failing=30),
+    Fault("primary: volume, replica Pending", faults.primary_loses_its_volume_while_replica_is_pending,
+          reads_failing=90, node=True),
+    Fault("upgrade, and primary killed",    faults.during_rollout(PRIMARY), reads_failing=15),
+    Fault("rotation, and primary killed",   faults.rotate_and_lose_the_primary, reads_failing=15),
     # It takes read-app's pods, too, and comes last because of that: see FORGOTTEN_AFTER.
     Fault("every pod deleted at once",      faults.delete_everything,               write_gap=15, reads_failing=15),
 ]
 ON_SMALL_VOLUME = [
     # MySQL looks once a minute whether a full disk has room again.
-    Fault("primary: volume full for 15 s",  faults.fill_volume,                     write_gap=80),
+    Fault("primary: volume full for 15 s",  faults.fill_volume(PRIMARY),            write_gap=80),
+    Fault("replica: volume full for 15 s",  faults.fill_volume(REPLICA),            write_gap=80),
 ]
 # fmt: on
 ENOUGH = 20_000  # acknowledged writes in the long form

@@ -1,8 +1,10 @@
 """What goes wrong, one function a fault. Each returns when the fault is over; recovery is waited for by the caller."""
 
+import subprocess
 import time
 
 from chaos.cluster import Chaos, node_command
+from e2e.cluster import ROOT, eventually, kubectl
 
 PRIMARY, REPLICA = "mysql-0", "mysql-1"
 
@@ -129,12 +131,66 @@ def delete_everything(chaos: Chaos) -> None:
         chaos.kubectl("delete", "pods", "--all", "--wait=false")
 
 
-def fill_volume(chaos: Chaos) -> None:
-    """Fill the primary's volume to the last byte, for 15 seconds. For a small volume only."""
+def fill_volume(pod):
+    """Fill a pod's volume to the last byte, for 15 seconds. For a small volume only."""
     filler = "/var/lib/mysql/filler"
-    in_primary = ["exec", PRIMARY, "-c", "mysql", "--", "bash", "-c"]
-    chaos.kubectl(*in_primary, f"! head -c 1G /dev/zero >{filler}")
+    in_pod = ["exec", pod, "-c", "mysql", "--", "bash", "-c"]
+
+    def fault(chaos: Chaos) -> None:
+        chaos.kubectl(*in_pod, f"! head -c 1G /dev/zero >{filler}")
+        try:
+            time.sleep(15)
+        finally:
+            chaos.kubectl(*in_pod, f"rm {filler}")
+
+    return fault
+
+
+# Two faults at once.
+
+
+def replica_restarts_while_primary_waits(chaos: Chaos) -> None:
+    """Delete the primary while the replica is frozen, so that it waits for the replica; then kill the replica."""
+    chaos.signal("STOP", REPLICA)
+    with chaos.restarts(REPLICA):
+        with chaos.restarts(PRIMARY):
+            chaos.kubectl("delete", "pod", PRIMARY, "--wait=false")
+        chaos.signal("KILL", REPLICA)
+
+
+def primary_loses_its_volume_while_replica_is_pending(chaos: Chaos) -> None:
+    """Leave the replica no node to run on, and destroy the primary's volume meanwhile."""
+    node = chaos.node_of(REPLICA)
+    kubectl("cordon", node)
     try:
-        time.sleep(15)
+        chaos.kubectl("delete", "pod", REPLICA, "--now")
+        eventually(lambda: chaos.pods().get(REPLICA, {"status": {}})["status"].get("phase") == "Pending", 60)
+        destroy_volume(PRIMARY)(chaos)
     finally:
-        chaos.kubectl(*in_primary, f"rm {filler}")
+        kubectl("uncordon", node)
+
+
+def during_rollout(kill_pod):
+    """Restart all MySQL pods one after the other, as an upgrade does, and kill a server when the first is gone."""
+
+    def fault(chaos: Chaos) -> None:
+        with chaos.restarts(REPLICA, PRIMARY):
+            with chaos.restarts(REPLICA):
+                chaos.kubectl("rollout", "restart", "statefulset/mysql")
+            chaos.signal("KILL", kill_pod)
+
+    return fault
+
+
+def rotate_and_lose_the_primary(chaos: Chaos) -> None:
+    """Change all passwords, and kill the primary's server in the middle of it."""
+    rotation = subprocess.Popen(
+        ["make", "--no-print-directory", "rotate", f"NAMESPACE={chaos.deployment.namespace}"],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    with chaos.restarts(REPLICA):
+        pass
+    chaos.signal("KILL", PRIMARY)
+    printed, _ = rotation.communicate(timeout=300)
+    if rotation.returncode:
+        raise AssertionError(f"make rotate: {printed}")

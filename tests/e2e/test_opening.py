@@ -303,9 +303,8 @@ def test_a_wildcard_record_under_a_search_domain_makes_no_pod_exist():
     """It needs no such record: `localdomain` has to be asked for names of pods for it to matter, and it must not be."""
     made = Deployment("wild")
     try:
-        spec = "      automountServiceAccountToken: false"
         text = made.manifest("mysql-statefulset.yaml").replace(
-            spec, f"      dnsConfig: {{searches: [wild.example]}}\n{spec}", 1
+            "      dnsConfig:\n", "      dnsConfig:\n        searches: [wild.example]\n", 1
         )
         made.kubectl("apply", "-f", "-", stdin=text)
         eventually(lambda: made.sql("mysql-0", "SELECT @@read_only") == [["0"]], SLOW)
