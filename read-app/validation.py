@@ -1,6 +1,7 @@
 """What /users can be asked for."""
 
 import re
+from collections.abc import Mapping
 
 LIMIT = 200  # users a page
 LARGEST_ID = 2**63 - 1
@@ -12,11 +13,11 @@ GTIDS = re.compile(rf"{UUID}(:[a-z_]\w{{0,31}}|{INTERVAL})*{INTERVAL}", re.ASCII
 GTIDS_LENGTH = 1000  # characters
 
 
-def check_users_query(query, default_limit):
+def check_users_query(query: Mapping[str, str], default_limit: int) -> tuple[int, int, str | None, dict[str, str]]:
     """Check the query string of /users. Returns (limit, before, after, errors): a sentence for each wrong value."""
     errors = {}
 
-    def number(name, default, most):
+    def number(name: str, default: int, most: int) -> int:
         text = query.get(name)
         if text is None:
             return default

@@ -1,0 +1,67 @@
+"""A connection to one MySQL server."""
+
+import select
+import socket
+import time
+from typing import Any
+
+import pymysql
+
+import settings
+
+# Seconds. A network policy may drop a new pod's first packets until it knows the pod. A short timeout and another try
+# are then faster than the kernel's backoff, which sends the third packet only after three seconds.
+CONNECT_TIMEOUT = 1.0
+# Milliseconds for which sent data may stay without a TCP acknowledgement: finds a node that lost power or network.
+TCP_USER_TIMEOUT = 3000
+
+
+class Connection:
+    """A connection, and which server is at its other end. Everything here raises pymysql.Error or OSError."""
+
+    def __init__(self, host: str, timeout: float, address: str | None = None) -> None:
+        """Connect to `address`, or to what the name `host` resolves to. timeout: seconds for each answer."""
+        sock = socket.create_connection((address or host, settings.DB_PORT), CONNECT_TIMEOUT)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT)
+        self.address: str = sock.getpeername()[0]
+        self.mysql = pymysql.connect(
+            host=host,
+            user=settings.DB_USER,
+            password=settings.DB_PASSWORD,
+            database=settings.DB_NAME,
+            charset="utf8mb4",
+            autocommit=True,
+            ssl=settings.TLS,
+            read_timeout=timeout,
+            write_timeout=timeout,
+            defer_connect=True,
+        )
+        self.mysql.connect(sock)
+        self.opened = time.monotonic()
+        self.mysql_pod, self.server_id = self.row("SELECT @@hostname, @@server_id")
+
+    def rows(self, sql: str, values: tuple[Any, ...] | None = None) -> Any:
+        """Return the rows of a query, as tuples."""
+        with self.mysql.cursor() as cursor:
+            cursor.execute(sql, values)
+            return cursor.fetchall()
+
+    def row(self, sql: str, values: tuple[Any, ...] | None = None) -> Any:
+        """Return the only row of a query."""
+        return self.rows(sql, values)[0]
+
+    def insert(self, sql: str, values: tuple[Any, ...] | None = None) -> int:
+        """Run a statement, and return the id of the row that it inserted."""
+        with self.mysql.cursor() as cursor:
+            cursor.execute(sql, values)
+            return cursor.lastrowid
+
+    def was_cut(self) -> bool:
+        """Tell whether the server closed it while it was idle: only then is there something to read. No round trip."""
+        return bool(select.select([self.mysql._sock], [], [], 0)[0])  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Close it, also when it is broken or closed already."""
+        if self.mysql.open:
+            self.mysql.close()
