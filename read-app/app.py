@@ -9,7 +9,7 @@ import database
 import settings
 import topology
 import web
-from errors import Unavailable
+from errors import Busy, Unavailable
 from validation import check_users_query
 
 AWAY = "No MySQL pod can answer at the moment. Please try again in a few seconds."
@@ -77,7 +77,7 @@ def read_users(query: Mapping[str, str], limit: int = 50) -> tuple[int, dict[str
     try:
         return 200, database.users(limit, before, after)
     except Unavailable as error:
-        return 503, {"message": BUSY if error.busy else AWAY}
+        return 503, {"message": BUSY if isinstance(error, Busy) else AWAY}
     except database.Behind as behind:
         message = f"{behind.mysql_pod} does not have that transaction yet. Please try again in a few seconds."
         return 503, {"message": message, "mysql_pod": behind.mysql_pod}
@@ -86,4 +86,4 @@ def read_users(query: Mapping[str, str], limit: int = 50) -> tuple[int, dict[str
 @app.errorhandler(Unavailable)
 def unavailable(error: Unavailable) -> Response:
     """Answer that no MySQL pod can."""
-    return web.answer(503, {"message": BUSY if error.busy else AWAY})
+    return web.answer(503, {"message": BUSY if isinstance(error, Busy) else AWAY})

@@ -1,11 +1,11 @@
 """A connection to one MySQL server."""
 
-import select
 import socket
 import time
 from typing import Any
 
 import pymysql
+from pymysql.cursors import Cursor
 
 import settings
 
@@ -25,41 +25,23 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT)
         self.address: str = sock.getpeername()[0]
-        self.mysql = pymysql.connect(
-            host=host,
-            user=settings.DB_USER,
-            password=settings.DB_PASSWORD,
-            database=settings.DB_NAME,
-            charset="utf8mb4",
-            autocommit=True,
-            ssl=settings.TLS,
-            read_timeout=timeout,
-            write_timeout=timeout,
-            defer_connect=True,
-        )
+        account = {"user": settings.DB_USER, "password": settings.DB_PASSWORD, "database": settings.DB_NAME}
+        options = {"charset": "utf8mb4", "autocommit": True, "ssl": settings.TLS, "defer_connect": True}
+        timeouts = {"read_timeout": timeout, "write_timeout": timeout}
+        self.mysql = pymysql.connect(host=host, **account, **options, **timeouts)  # type: ignore[call-overload]
         self.mysql.connect(sock)
         self.opened = time.monotonic()
         self.mysql_pod, self.server_id = self.row("SELECT @@hostname, @@server_id")
 
-    def rows(self, sql: str, values: tuple[Any, ...] | None = None) -> Any:
-        """Return the rows of a query, as tuples."""
-        with self.mysql.cursor() as cursor:
-            cursor.execute(sql, values)
-            return cursor.fetchall()
+    def execute(self, sql: str, values: tuple[Any, ...] | None = None) -> Cursor:
+        """Run a statement, and return the cursor that has its result."""
+        cursor: Cursor = self.mysql.cursor()
+        cursor.execute(sql, values)
+        return cursor
 
     def row(self, sql: str, values: tuple[Any, ...] | None = None) -> Any:
         """Return the only row of a query."""
-        return self.rows(sql, values)[0]
-
-    def insert(self, sql: str, values: tuple[Any, ...] | None = None) -> int:
-        """Run a statement, and return the id of the row that it inserted."""
-        with self.mysql.cursor() as cursor:
-            cursor.execute(sql, values)
-            return cursor.lastrowid
-
-    def was_cut(self) -> bool:
-        """Tell whether the server closed it while it was idle: only then is there something to read. No round trip."""
-        return bool(select.select([self.mysql._sock], [], [], 0)[0])  # type: ignore[attr-defined]
+        return self.execute(sql, values).fetchone()
 
     def close(self) -> None:
         """Close it, also when it is broken or closed already."""

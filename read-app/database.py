@@ -25,7 +25,7 @@ FROM users WHERE id < %s ORDER BY id DESC LIMIT %s
 HAS_GTIDS = "SELECT GTID_SUBSET(%s, @@global.gtid_executed)"
 
 pool = Pool()
-metrics.count_connections(pool.count)
+metrics.Gauges(["mysql_pod", "state"], pool.gauges)
 
 
 class Behind(Exception):
@@ -93,7 +93,7 @@ def users(limit: int, before: int, after: str | None = None) -> dict[str, Any]:
         with read as connection:
             if after and not connection.row(HAS_GTIDS, (after,))[0]:
                 raise Behind(connection.mysql_pod)
-            rows = connection.rows(USERS, (before, limit + 1))
+            rows = connection.execute(USERS, (before, limit + 1)).fetchall()
             read_only = rows[0][-1] if rows else connection.row(READ_ONLY)[0]
             break
     found = [

@@ -8,19 +8,19 @@ import time
 import pymysql
 from pymysql.constants import CR, ER
 
-import settings
+from settings import APP, DB_NAME, DB_PORT, DB_USER
 
-BUSY = (ER.CON_COUNT_ERROR, ER.USER_LIMIT_REACHED, ER.TOO_MANY_USER_CONNECTIONS)
+FULL = (ER.CON_COUNT_ERROR, ER.USER_LIMIT_REACHED, ER.TOO_MANY_USER_CONNECTIONS)
 DENIED = (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR, ER.TABLEACCESS_DENIED_ERROR)
 logged: dict[str, float] = {}  # reason: when it was logged last
 
 
 class Unavailable(Exception):
-    """The database cannot answer now; the reason is in the log. `busy`: only because it has too much to do."""
+    """The database cannot answer now. The reason is in the log."""
 
-    def __init__(self, busy: bool = False) -> None:
-        super().__init__(busy)
-        self.busy = busy
+
+class Busy(Unavailable):
+    """All connections are in use: those of this pod, of its account, or of the server."""
 
 
 def code_of(error: BaseException) -> int:
@@ -39,7 +39,7 @@ def log_reason(reason: str) -> None:
 
 def advice(error: BaseException, host: str) -> str:
     """Return a sentence for the log: what is wrong with the MySQL pod or Service `host`, and what to do about it."""
-    where = f"{host}:{settings.DB_PORT}"
+    where = f"{host}:{DB_PORT}"
     error = getattr(error, "original_exception", error)
     code = code_of(error)
     if isinstance(error, socket.gaierror):
@@ -51,15 +51,13 @@ def advice(error: BaseException, host: str) -> str:
         return f"{where} refuses connections: mysqld does not run there (yet), or no MySQL pod is ready. See its log."
     if isinstance(error, OSError) or code in (CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST):
         return f"{where} does not answer or cut the connection. Is the pod up, and does a NetworkPolicy allow this pod?"
-    if code in BUSY:
-        return f"{where} gives {settings.DB_USER} no more connections. Do fewer pods of {settings.APP} suffice?"
+    if code in FULL:
+        return f"{where} gives {DB_USER} no more connections. Do fewer pods of {APP} suffice?"
     if code in DENIED:
-        return (
-            f"{where} denies {settings.DB_USER} access to {settings.DB_NAME}. Is DB_PASSWORD the one in the Secret? "
-            "After a change of the Secret, restart MySQL first, then this app."
-        )
+        restart = "After a change of the Secret, restart MySQL first, then this app."
+        return f"{where} denies {DB_USER} access to {DB_NAME}. Is DB_PASSWORD the one in the Secret? {restart}"
     if code == ER.BAD_DB_ERROR:
-        return f"{where} has no database {settings.DB_NAME}. Is DB_NAME the one that the StatefulSet creates?"
+        return f"{where} has no database {DB_NAME}. Is DB_NAME the one that the StatefulSet creates?"
     if code == ER.NO_SUCH_TABLE:
         return "The table users is missing. write-app's init container creates it (init-db): kubectl get pods"
     if code == ER.OPTION_PREVENTS_STATEMENT:

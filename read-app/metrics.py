@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from flask import Response, g, request
 from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, start_http_server
@@ -18,6 +19,27 @@ LABELS = ["method", "route", "status"]
 REQUESTS = Histogram("http_request_duration_seconds", "Time to answer.", LABELS, registry=REGISTRY, buckets=BUCKETS)
 BUILD = Gauge("app_build_info", "Always 1: what runs here.", ["app", "version", "db_tls"], registry=REGISTRY)
 BUILD.labels(settings.APP, settings.VERSION, settings.DB_TLS).set(1)
+Figures = Mapping[str, tuple[str, Mapping[Any, float]]]  # by name: the meaning, and {values of the labels: value}
+
+
+class Gauges(Collector):
+    """Gauges that are read when Prometheus asks, and so disappear with what they tell of."""
+
+    def __init__(self, labels: list[str], read: Callable[[], Figures]) -> None:
+        self.labels, self.read = labels, read
+        REGISTRY.register(self)
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """Return nothing, so that nothing is read before Prometheus asks."""
+        return []
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """Yield the gauges."""
+        for name, (meaning, values) in self.read().items():
+            family = GaugeMetricFamily(name, meaning, labels=self.labels)
+            for key, value in values.items():
+                family.add_metric(key, value)
+            yield family
 
 
 def serve() -> None:
@@ -41,32 +63,3 @@ def end(response: Response) -> Response:
         line = {"time": when, "client": request.remote_addr, "method": request.method, "path": request.full_path}
         print(json.dumps(line | {"status": status, "seconds": round(seconds, 6), "pod": settings.POD_NAME}), flush=True)
     return response
-
-
-class Gauges(Collector):
-    """Gauges that are read when Prometheus asks, and so disappear with what they tell of."""
-
-    def __init__(self, read: Callable[[], Iterable[GaugeMetricFamily]]) -> None:
-        self.read = read
-        REGISTRY.register(self)
-
-    def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Return them."""
-        return self.read()
-
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Return nothing, so that nothing is read before Prometheus asks."""
-        return []
-
-
-def gauge(name: str, text: str, labels: list[str], values: dict[tuple[str, ...], float]) -> GaugeMetricFamily:
-    """Return a gauge with its values, {values of the labels: value}."""
-    family = GaugeMetricFamily(name, text, labels=labels)
-    for key, value in values.items():
-        family.add_metric(key, value)
-    return family
-
-
-def count_connections(count: Callable[[], dict[tuple[str, ...], float]]) -> None:
-    """Let /metrics show the connections of a pool. `count` returns {(MySQL pod, "idle" or "used"): number}."""
-    Gauges(lambda: [gauge("db_pool_connections", "Connections to MySQL.", ["mysql_pod", "state"], count())])

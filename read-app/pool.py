@@ -11,11 +11,10 @@ import threading
 import time
 from collections import Counter, deque
 
-import pymysql
-
 import settings
 from connection import Connection
-from errors import BUSY, Unavailable, advice, code_of, log_reason
+from errors import FULL, Busy, Unavailable, advice, code_of, log_reason
+from metrics import Figures
 
 READ_TIMEOUT = 1.5  # seconds; the queries take milliseconds
 PER_POD = 4  # connections kept to each MySQL pod
@@ -38,7 +37,7 @@ class Pool:
         self.asked = 0.0  # when the last one came, of time.monotonic
         self.address: str | None = None  # of mysql-read
         self.refresher: threading.Thread | None = None
-        self.busy = False  # the last connection was refused because there are too many
+        self.full = False  # the server refused the last connection, because it has too many
 
     def acquire(self, deadline: float, prefer: str | None = None) -> Connection:
         """Return a connection: to the pod `prefer` if that has a free one, or else to the pod whose turn it is.
@@ -53,7 +52,7 @@ class Pool:
             while not (pods := [pod for pod, free in self.idle.items() if free]):
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
-                    raise Unavailable(self.busy)
+                    raise Busy if self.full else Unavailable
                 while len(self.kept) + self.opening < PER_POD:  # several, because a frozen pod lets each of them hang
                     self.opening += 1
                     threading.Thread(target=self.open_extra, daemon=True).start()
@@ -129,18 +128,17 @@ class Pool:
         """Open a connection and take it in, or log why there is none."""
         try:
             connection = Connection(settings.DB_HOST, READ_TIMEOUT, address)
-        except (pymysql.Error, OSError) as error:
-            self.busy = code_of(error) in BUSY
+        except Exception as error:  # also one that no one expects: the threads that open connections must go on
+            self.full = code_of(error) in FULL
             log_reason(advice(error, settings.DB_HOST))
             time.sleep(PAUSE)
         else:
-            self.address, self.busy = connection.address, False
+            self.address, self.full = connection.address, False
             self.add(connection)
 
-    def count(self) -> dict[tuple[str, ...], float]:
-        """Return how many connections to each MySQL pod are idle and used, for metrics.count_connections."""
+    def gauges(self) -> Figures:
+        """Return how many connections to each MySQL pod are idle and used, for metrics.Gauges."""
         with self.changed:
-            kept = Counter(each.mysql_pod for each in self.kept)
-            idle = {pod: len(self.idle.get(pod, ())) for pod in kept}
-        used = {(pod, "used"): float(number - idle[pod]) for pod, number in kept.items()}
-        return used | {(pod, "idle"): float(number) for pod, number in idle.items()}
+            idle = {id(each) for free in self.idle.values() for each in free}
+            found = Counter((each.mysql_pod, "idle" if id(each) in idle else "used") for each in self.kept)
+        return {"db_pool_connections": ("Connections to MySQL.", found)}

@@ -8,13 +8,6 @@ import sys
 
 import tls
 
-APP = "read-app"
-DB_HOST = os.environ.get("DB_HOST") or "mysql-read"
-DB_USER = os.environ.get("DB_USER") or "readuser"
-MYSQL_SERVICE = os.environ.get("MYSQL_SERVICE") or "mysql"
-
-# ---- the same in both apps from here on ----
-
 VERSION = "1.0.0"  # the image's
 
 
@@ -55,8 +48,6 @@ DB_CA = os.environ.get("DB_CA") or ""  # a file: the certificate authority that 
 TLS = tls_context()
 TLS.sslsocket_class = tls.Socket
 POD_NAME = os.environ.get("POD_NAME") or socket.gethostname()
-READ_PORT = number("READ_PORT", 30001, 1, 65535)
-WRITE_PORT = number("WRITE_PORT", 30000, 1, 65535)
 BIND = os.environ.get("BIND") or ("[::]" if socket.has_dualstack_ipv6() else "0.0.0.0")  # noqa: S104 - [::]: IPv4, too
 PORT = number("PORT", 8080, 1, 65535)
 METRICS_PORT = number("METRICS_PORT", 9090, 1, 65535)
@@ -64,3 +55,11 @@ ACCESS_LOG = os.environ.get("ACCESS_LOG") == "1"
 
 logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
 logging.info("TLS with MySQL: DB_TLS=%s, the server %s verified.", DB_TLS, "is" if DB_TLS == "verify" else "is not")
+
+# ---- of this app only, from here on ----
+
+APP = "read-app"
+DB_HOST = os.environ.get("DB_HOST") or "mysql-read"
+DB_USER = os.environ.get("DB_USER") or "readuser"
+WRITE_PORT = number("WRITE_PORT", 30000, 1, 65535)
+MYSQL_SERVICE = os.environ.get("MYSQL_SERVICE") or "mysql"

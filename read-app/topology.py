@@ -8,14 +8,12 @@ each gets what is known, and its age.
 import json
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import dns.exception
 import pymysql
-from prometheus_client.core import GaugeMetricFamily
 from pymysql.constants import ER
 from pymysql.cursors import DictCursor
 
@@ -78,7 +76,7 @@ class Pod:
             return ""
         return "copied, and confirmed (semi-sync)" if self.semi_sync else "copied (asynchronous)"
 
-    def describe(self) -> tuple[str, str, str]:
+    def in_words(self) -> tuple[str, str, str]:
         """Return how the pod is: "good", "warn" or "bad", what it does, and a few words more."""
         behind = self.lag_transactions or 0
         if not self.listed:
@@ -144,14 +142,15 @@ class Watch:
 
     def run(self) -> None:
         """Look again and again."""
-        while self.running:
-            state = look()
-            with self.changed:
-                self.state = state
-                self.changed.notify_all()
-            time.sleep(max(0.0, EVERY - (time.monotonic() - state.taken)))
-            with self.changed:
-                self.running = time.monotonic() - self.viewed < WATCH_FOR
+        try:
+            while time.monotonic() - self.viewed < WATCH_FOR:
+                state = look()
+                with self.changed:
+                    self.state = state
+                    self.changed.notify_all()
+                time.sleep(max(0.0, EVERY - (time.monotonic() - state.taken)))
+        finally:
+            self.running = False
 
 
 watch = Watch()
@@ -182,47 +181,39 @@ def look() -> State:
 
 def ask(name: str) -> Pod:
     """Return the state of one MySQL pod."""
-    pod = Pod(name)
-    asked = time.monotonic()
-    try:
+    pod, asked = Pod(name), time.monotonic()
+    host = f"{name}.{settings.MYSQL_SERVICE}"
+    while pod.role is None:
+        kept = connections.get(name)
         try:
-            connection = connections.get(name) or connect(name)
-            server = connection.row(SERVER)
-        except (pymysql.Error, OSError):
-            # The pod may have been replaced by one of the same name. One that did not answer is not asked again.
-            if time.monotonic() - asked >= TIMEOUT:
-                raise
+            connection = connections[name] = kept or Connection(host, TIMEOUT)
+            pod.address = connection.address
+            pod.server_id, pod.read_only, pod.executed, semi_sync = connection.row(SERVER)
+            with connection.mysql.cursor(DictCursor) as cursor:
+                cursor.execute("SHOW REPLICA STATUS")
+                describe(pod, json.loads(semi_sync or "{}"), cursor.fetchone())
+        except (pymysql.Error, OSError) as error:
             forget(name)
-            connection = connect(name)
-            server = connection.row(SERVER)
-        with connection.mysql.cursor(DictCursor) as cursor:
-            cursor.execute("SHOW REPLICA STATUS")
-            status = cursor.fetchone()
-    except (pymysql.Error, OSError) as error:
-        forget(name)
-        log_reason(advice(error, host(name)))
-        pod.address = next(iter(resolver.resolve(host(name))["addresses"]), None)
-        pod.error = why_silent(name, error)
-        return pod
-    pod.address = connection.address
-    pod.server_id, pod.read_only, pod.executed = server[0], bool(server[1]), server[2]
-    semi_sync = json.loads(server[3] or "{}")
-    if status:
-        describe_replica(pod, status)
-        pod.semi_sync = semi_sync.get("Rpl_semi_sync_replica_status") == "ON"
-    else:
-        pod.role = "primary"
-        pod.ready = True
-        pod.semi_sync = semi_sync.get("Rpl_semi_sync_source_status") == "ON"
-        pod.semi_sync_clients = int(semi_sync.get("Rpl_semi_sync_source_clients", 0))
-        if pod.read_only:
-            pod.error = f"{name} is not open for writes yet. Its log says why: kubectl logs {name}"
+            # The pod may have been replaced by one of the same name. One that did not answer is not asked again.
+            if not kept or time.monotonic() - asked >= TIMEOUT:
+                log_reason(advice(error, host))
+                addresses = resolver.resolve(host)["addresses"]
+                return Pod(name, addresses[0] if addresses else None, error=why_silent(name, error))
     return pod
 
 
-def describe_replica(pod: Pod, status: dict[str, Any]) -> None:
-    """Fill in what SHOW REPLICA STATUS says."""
+def describe(pod: Pod, semi_sync: dict[str, str], status: dict[str, Any] | None) -> None:
+    """Fill in what SHOW REPLICA STATUS says, and what the status variables say of semi-sync."""
+    pod.read_only = bool(pod.read_only)
+    if status is None:
+        pod.role, pod.ready = "primary", True
+        pod.semi_sync = semi_sync.get("Rpl_semi_sync_source_status") == "ON"
+        pod.semi_sync_clients = int(semi_sync.get("Rpl_semi_sync_source_clients", 0))
+        if pod.read_only:
+            pod.error = f"{pod.name} is not open for writes yet. Its log says why: kubectl logs {pod.name}"
+        return
     pod.role = "replica"
+    pod.semi_sync = semi_sync.get("Rpl_semi_sync_replica_status") == "ON"
     pod.source = status["Source_Host"].removesuffix(f".{settings.MYSQL_SERVICE}")
     pod.receiver = status["Replica_IO_Running"] == "Yes"
     pod.applier = status["Replica_SQL_Running"] == "Yes"
@@ -275,21 +266,10 @@ def count(gtids: str) -> int:
     return total
 
 
-def connect(name: str) -> Connection:
-    """Open and keep a connection to one MySQL pod. Raises pymysql.Error or OSError."""
-    connection = connections[name] = Connection(host(name), TIMEOUT)
-    return connection
-
-
 def forget(name: str) -> None:
     """Close the connection to a MySQL pod."""
     if connection := connections.pop(name, None):
         connection.close()
-
-
-def host(name: str) -> str:
-    """Return the name of a MySQL pod in DNS."""
-    return f"{name}.{settings.MYSQL_SERVICE}"
 
 
 def why_silent(name: str, error: Exception) -> str:
@@ -315,13 +295,15 @@ GAUGES = {  # by attribute of Pod, and role if only that has it: name and meanin
 }
 
 
-def gauges() -> Iterator[GaugeMetricFamily]:
-    """Yield the state of the pods for Prometheus."""
+def gauges() -> metrics.Figures:
+    """Return the state of the pods, for metrics.Gauges."""
     pods = watch.look().pods
+    found = {}
     for key, (name, meaning) in GAUGES.items():
         attribute, _, role = key.partition(" ")
         values = {(pod.name,): getattr(pod, attribute) for pod in pods if role in ("", pod.role)}
-        yield metrics.gauge(name, meaning, ["mysql_pod"], {k: v for k, v in values.items() if v is not None})
+        found[name] = meaning, {pod: value for pod, value in values.items() if value is not None}
+    return found
 
 
-metrics.Gauges(gauges)
+metrics.Gauges(["mysql_pod"], gauges)

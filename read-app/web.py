@@ -27,35 +27,29 @@ def create_app() -> Flask:
     app.json.sort_keys = app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.before_request(metrics.begin)
     app.after_request(metrics.end)
-    app.after_request(add_headers)
     app.register_error_handler(HTTPException, answer_error)
+    app.after_request(add_headers)
     app.add_url_rule("/healthz", "healthz", lambda: answer(200, {"message": "This process answers."}))
     return app
 
 
-def add_headers(response: Response) -> Response:
-    """Add the security headers, and keep answers out of caches unless they say otherwise, as files in /static/ do."""
-    response.headers.extend(HEADERS)
-    response.headers.setdefault("Cache-Control", "no-store")
-    return response
-
-
 def answer(status: int, result: dict[str, Any]) -> Response:
     """Return JSON."""
-    body = {"success": status < 400, **result, "app_pod": settings.POD_NAME}
-    return with_status(current_app.make_response(body), status)
+    response = current_app.make_response({"success": status < 400, **result, "app_pod": settings.POD_NAME})
+    response.status_code = status
+    return response
 
 
 def page(template: str, status: int, **values: Any) -> Response:
     """Return a page."""
-    html = render_template(template, status=status, app_pod=settings.POD_NAME, **values)
-    return with_status(Response(html, mimetype="text/html"), status)
+    return Response(render_template(template, status=status, app_pod=settings.POD_NAME, **values), status)
 
 
-def with_status(response: Response, status: int) -> Response:
-    """Return `response` with its status, and when to try again if that may help."""
-    response.status_code = status
-    if status == 503:
+def add_headers(response: Response) -> Response:
+    """Add the security headers. Keep answers out of caches, unless they say otherwise, as files in /static/ do."""
+    response.headers.extend(HEADERS)
+    response.headers.setdefault("Cache-Control", "no-store")
+    if response.status_code == 503:
         response.headers["Retry-After"] = "2"
     return response
 

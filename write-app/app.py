@@ -12,7 +12,7 @@ import metrics
 import settings
 import validation
 import web
-from errors import Unavailable
+from errors import Busy, Unavailable
 
 AWAY = "The primary database cannot take writes at the moment. Please send the same again in a few seconds."
 BUSY = "The primary database is busy. Please send the same again in a few seconds."
@@ -46,7 +46,7 @@ def submit() -> BaseResponse:
         result = {"message": message, "errors": {"email": message}, "mysql_pod": duplicate.mysql_pod}
         return answer(409, result, fields)
     except Unavailable as error:
-        return answer(503, {"message": BUSY if error.busy else AWAY}, fields)
+        return answer(503, {"message": BUSY if isinstance(error, Busy) else AWAY}, fields)
     REGISTERED.labels(str(user["replicated"]).lower()).inc()
     if web.prefers_html():  # a page that can be reloaded, without registering again (Post/Redirect/Get)
         return redirect(url_for("index", **user, app_pod=settings.POD_NAME), 303)

@@ -16,7 +16,7 @@ import metrics
 import semi_sync
 import settings
 from connection import Connection
-from errors import BUSY, Unavailable, advice, code_of, log_reason
+from errors import FULL, Busy, Unavailable, advice, code_of, log_reason
 from pool import READ_TIMEOUT, Pool, Writer
 
 # No two different texts are equal in this collation, and the index compares them in lower case: two addresses are one
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS users (
 INSERT = "INSERT INTO users (name, email) VALUES (%s, %s)"
 
 pool = Pool()
-metrics.count_connections(pool.count)
+metrics.Gauges(["mysql_pod", "state"], pool.gauges)
 
 
 class Duplicate(Exception):
@@ -49,7 +49,7 @@ def add_user(name: str, email: str) -> dict[str, Any]:
     with primary() as writer:
         before = semi_sync.look_before(writer, writer.last_look)
         try:
-            number = writer.insert(INSERT, (name, email))
+            number = writer.execute(INSERT, (name, email)).lastrowid
         except pymysql.IntegrityError as error:
             raise Duplicate(writer.mysql_pod) from error
         after = writer.last_look = semi_sync.look_after(writer, before)
@@ -73,7 +73,7 @@ def init_db() -> None:
     while True:
         try:
             connection = Connection(settings.DB_HOST, READ_TIMEOUT)
-            connection.insert(CREATE_TABLE)
+            connection.execute(CREATE_TABLE)
             connection.close()
             return
         except (pymysql.Error, OSError) as error:
@@ -97,7 +97,7 @@ def primary() -> Iterator[Writer]:
         if writer:
             writer.close()
         pool.clear()
-        raise Unavailable(code_of(error) in BUSY) from error
+        raise (Busy if code_of(error) in FULL else Unavailable) from error
     except Duplicate:
         raise
     except BaseException:

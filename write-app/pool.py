@@ -4,12 +4,14 @@ At most SIZE for each pod, opened when needed: commits that run at the same time
 was used last is lent first, so that a lone visitor's writes use one connection, and few are kept busy.
 """
 
+import select
 import threading
-from collections import deque
+from collections import Counter, deque
 
 import settings
 from connection import Connection
-from errors import Unavailable, log_reason
+from errors import Busy, log_reason
+from metrics import Figures
 from semi_sync import Look
 
 SIZE = 20  # six pods fit into MySQL's limit for this account, MAX_USER_CONNECTIONS 120
@@ -22,6 +24,10 @@ class Writer(Connection):
 
     last_look: Look | None = None
 
+    def was_cut(self) -> bool:
+        """Tell whether the server closed it while it was idle: only then is there something to read. No round trip."""
+        return bool(select.select([self.mysql._sock], [], [], 0)[0])
+
 
 class Pool:
     """Lends Writers."""
@@ -32,10 +38,10 @@ class Pool:
         self.used: set[Writer] = set()
 
     def acquire(self) -> Writer:
-        """Return a connection that was not cut, a new one if need be. Raises Unavailable, pymysql.Error or OSError."""
+        """Return a connection that was not cut, a new one if need be. Raises Busy, pymysql.Error or OSError."""
         if not self.free.acquire(timeout=WAIT):
             log_reason(f"All {SIZE} connections to {settings.DB_HOST} are busy: it is slow, or waits for its replica.")
-            raise Unavailable(busy=True)
+            raise Busy
         try:
             while writer := self.take():
                 if not writer.was_cut():
@@ -67,6 +73,8 @@ class Pool:
         except IndexError:
             return None
 
-    def count(self) -> dict[tuple[str, ...], float]:
-        """Return how many connections are idle and used, for metrics.count_connections."""
-        return {("mysql-0", "idle"): len(self.idle), ("mysql-0", "used"): len(self.used)}
+    def gauges(self) -> Figures:
+        """Return how many connections are idle and used, for metrics.Gauges."""
+        found = Counter((writer.mysql_pod, "idle") for writer in self.idle)
+        found.update((writer.mysql_pod, "used") for writer in self.used)
+        return {"db_pool_connections": ("Connections to MySQL.", found)}

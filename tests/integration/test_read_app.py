@@ -126,10 +126,7 @@ def test_transactions_that_the_source_lacks_are_named(demo):
     assert entry["extra_transactions"] == gtid
     assert gtid in entry["error"]
     assert entry["ready"] is False
-    assert entry["commands"] == {
-        "source": "kubectl delete pvc/data-mysql-1 pod/mysql-1",
-        "this": "kubectl delete pvc/data-mysql-0 pod/mysql-0",
-    }
+    assert "delete" not in entry["error"]
     wait_until(lambda: topology(demo)["mysql-1"]["extra_transactions"] is None, 20, "still shown")
     demo.wait_until_ready(1)
 
@@ -173,13 +170,12 @@ def test_killed_server_costs_no_read(demo, server):
 def test_frozen_server_costs_no_read(demo):
     try:
         statuses, longest = read_while(demo, lambda: demo.freeze(1))
-        frozen = topology(demo)["mysql-1"]
+        frozen = wait_until(lambda: (now := topology(demo)["mysql-1"])["error"] and now, 5, "it is not shown as silent")
     finally:
         demo.unfreeze(1)
         demo.wait_until_ready(1)
     assert set(statuses) == {200}
     assert longest < 5
-    assert frozen["error"]
     assert frozen["ready"] is False
 
 

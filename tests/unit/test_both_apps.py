@@ -23,7 +23,7 @@ def test_files_that_are_the_same_in_both_apps(file):
 
 @pytest.mark.parametrize(
     ("file", "marker", "before"),
-    [("settings.py", "# ---- the same in both apps from here on ----", False),
+    [("settings.py", "# ---- of this app only, from here on ----", True),
      ("static/style.css", "/* ---- this page only ---- */", True),
      ("Dockerfile", "FROM python:3.14-slim AS build", False)],
 )  # fmt: skip

@@ -35,7 +35,7 @@ REPLICA = {
     ],
 )  # fmt: skip
 def test_what_is_said_of_a_pod(read_app, known, state, line, more):
-    assert read_app.topology.Pod("mysql-1", **known).describe() == (state, line, more)
+    assert read_app.topology.Pod("mysql-1", **known).in_words() == (state, line, more)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def status(**other):
 )
 def test_what_show_replica_status_means(read_app, said, ready, sentence):
     pod = read_app.topology.Pod("mysql-1")
-    read_app.topology.describe_replica(pod, status(**said))
+    read_app.topology.describe(pod, {}, status(**said))
     assert (pod.source, pod.ready) == ("mysql-0", ready)
     assert (pod.error or "").startswith(sentence or "")
     assert bool(pod.error) == bool(sentence)
