@@ -17,7 +17,7 @@ from errors import FULL, Busy, Unavailable, advice, code_of, log_reason
 from metrics import Figures
 
 READ_TIMEOUT = 1.5  # seconds; the queries take milliseconds
-PER_POD = 4  # connections kept to each MySQL pod
+PER_POD = 8  # connections kept to each MySQL pod, of the 60 that it gives this account (MAX_USER_CONNECTIONS)
 MAX_AGE = 10.0  # seconds; a pod that left mysql-read gets no reads after that
 OPEN_EVERY = 0.5  # seconds, while requests come
 IDLE_AFTER = 10.0  # seconds without a request
@@ -29,7 +29,7 @@ class Pool:
     """Lends Connections, to one MySQL pod after the other."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition(threading.Lock())  # a connection is free, or was dropped
+        self.changed = threading.Condition()  # a connection is free, or was dropped
         self.kept: list[Connection] = []  # in the order in which they were opened; others are closed when released
         self.idle: dict[str, deque[Connection]] = {}  # by MySQL pod, the next in turn first; rested longest first
         self.opening = 0  # connections that are being opened because requests wait
@@ -108,7 +108,7 @@ class Pool:
     def refresh(self) -> None:
         """Open connections, without end: many when requests begin to come, then one at a time, and few when idle."""
         while True:
-            for _ in range(2 * PER_POD):
+            for _ in range(PER_POD):
                 self.open()
             while time.monotonic() - self.asked < IDLE_AFTER:
                 time.sleep(OPEN_EVERY)

@@ -47,7 +47,7 @@ def page(template: str, status: int, **values: Any) -> Response:
 
 def add_headers(response: Response) -> Response:
     """Add the security headers. Keep answers out of caches, unless they say otherwise, as files in /static/ do."""
-    response.headers.extend(HEADERS)
+    response.headers.extend(HEADERS.items())
     response.headers.setdefault("Cache-Control", "no-store")
     if response.status_code == 503:
         response.headers["Retry-After"] = "2"

@@ -13,11 +13,11 @@ from typing import Any
 import pymysql
 
 import metrics
-import semi_sync
 import settings
 from connection import Connection
 from errors import FULL, Busy, Unavailable, advice, code_of, log_reason
-from pool import READ_TIMEOUT, Pool, Writer
+from pool import READ_TIMEOUT, Pool
+from semi_sync import Writer
 
 # No two different texts are equal in this collation, and the index compares them in lower case: two addresses are one
 # if they differ in letter case, and in nothing else.
@@ -47,18 +47,13 @@ class Duplicate(Exception):
 def add_user(name: str, email: str) -> dict[str, Any]:
     """Insert a user. Returns a dictionary with id, mysql_pod, gtid and replicated. Raises Duplicate or Unavailable."""
     with primary() as writer:
-        before = semi_sync.look_before(writer, writer.last_look)
+        writer.look_before_commit()
         try:
             number = writer.execute(INSERT, (name, email)).lastrowid
         except pymysql.IntegrityError as error:
             raise Duplicate(writer.mysql_pod) from error
-        after = writer.last_look = semi_sync.look_after(writer, before)
-        return {
-            "id": number,
-            "mysql_pod": writer.mysql_pod,
-            "gtid": after and after.gtid,
-            "replicated": semi_sync.is_replicated(before, after),
-        }
+        gtid, replicated = writer.look_after_commit()
+    return {"id": number, "mysql_pod": writer.mysql_pod, "gtid": gtid, "replicated": replicated}
 
 
 def is_writable() -> bool:
@@ -91,19 +86,15 @@ def primary() -> Iterator[Writer]:
     try:
         writer = pool.acquire()
         yield writer
-    except (pymysql.Error, OSError) as error:
-        # Whatever went wrong, the next request starts with a new connection, and resolves the name again.
-        log_reason(advice(error, settings.DB_HOST))
-        if writer:
-            writer.close()
-        pool.clear()
-        raise (Busy if code_of(error) in FULL else Unavailable) from error
-    except Duplicate:
-        raise
-    except BaseException:
-        if writer:
+    except BaseException as error:
+        if writer and not isinstance(error, Duplicate):
             writer.close()  # in an unknown state: an answer may still be on its way
-        raise
+        if not isinstance(error, pymysql.Error | OSError):
+            raise
+        # The next request starts with a new connection, and resolves the name again.
+        pool.clear()
+        log_reason(advice(error, settings.DB_HOST))
+        raise (Busy if code_of(error) in FULL else Unavailable) from error
     finally:
         if writer:
             pool.release(writer)

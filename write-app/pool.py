@@ -4,29 +4,18 @@ At most SIZE for each pod, opened when needed: commits that run at the same time
 was used last is lent first, so that a lone visitor's writes use one connection, and few are kept busy.
 """
 
-import select
 import threading
 from collections import Counter, deque
+from select import select
 
 import settings
-from connection import Connection
 from errors import Busy, log_reason
 from metrics import Figures
-from semi_sync import Look
+from semi_sync import Writer
 
 SIZE = 20  # six pods fit into MySQL's limit for this account, MAX_USER_CONNECTIONS 120
 WAIT = 6.0  # seconds for a free one: longer than the first commit waits for a replica that is gone
 READ_TIMEOUT = 8.0  # seconds for an answer: longer than rpl_semi_sync_source_timeout, for which a commit may wait
-
-
-class Writer(Connection):
-    """A connection to the primary, and what it saw of semi-sync last."""
-
-    last_look: Look | None = None
-
-    def was_cut(self) -> bool:
-        """Tell whether the server closed it while it was idle: only then is there something to read. No round trip."""
-        return bool(select.select([self.mysql._sock], [], [], 0)[0])
 
 
 class Pool:
@@ -44,7 +33,7 @@ class Pool:
             raise Busy
         try:
             while writer := self.take():
-                if not writer.was_cut():
+                if not select([writer.mysql._sock], [], [], 0)[0]:  # what a server sends by itself is that it closes
                     break
                 writer.close()
             writer = writer or Writer(settings.DB_HOST, READ_TIMEOUT)

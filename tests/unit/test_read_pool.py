@@ -179,7 +179,7 @@ def test_an_idle_pool_opens_one_connection_now_and_then_without_dns_and_wakes_at
     monkeypatch.setattr(pool.wanted, "wait", wait)
     with pytest.raises(End):
         pool.refresh()
-    many = 2 * read_app.pool.PER_POD
+    many = read_app.pool.PER_POD
     # By name at first, by address while no request comes, and by name when one has come.
     assert opened == [None] * many + ["10.0.0.1"] * 2 + [None] * many
     assert waits == [read_app.pool.OPEN_EVERY_IDLE] * 4

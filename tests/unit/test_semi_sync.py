@@ -3,20 +3,25 @@
 import pytest
 
 
-class Connection:
-    """A connection on which one look after another finds what it is told to."""
+@pytest.fixture
+def writer(write_app, monkeypatch):
+    """Returns writer(state, ...): a connection whose looks find these states, one after the other."""
 
-    def __init__(self, *states):
-        self.states, self.closed, self.last_look = list(states), False, None
+    def make(*states):
+        writer, states = write_app.semi_sync.Writer.__new__(write_app.semi_sync.Writer), iter(states)
+        writer.closed = False
 
-    def row(self, _):
-        state = self.states.pop(0)
-        if isinstance(state, Exception):
-            raise state
-        return "uuid:1", state
+        def row(_):
+            state = next(states)
+            if isinstance(state, Exception):
+                raise state
+            return "uuid:1", state
 
-    def close(self):
-        self.closed = True
+        monkeypatch.setattr(writer, "row", row, raising=False)
+        monkeypatch.setattr(writer, "close", lambda: setattr(writer, "closed", True), raising=False)
+        return writer
+
+    return make
 
 
 @pytest.mark.parametrize(
@@ -24,27 +29,30 @@ class Connection:
     [("0,ON", "0,ON", True), ("0,ON", "1,ON", False), ("0,ON", "1,OFF", False), ("0,OFF", "0,ON", False),
      ("0,OFF", "0,OFF", False)],
 )  # fmt: skip
-def test_replicated_only_if_on_throughout(write_app, first, second, replicated):
-    semi_sync, connection = write_app.semi_sync, Connection(first, second)
-    before = semi_sync.look_before(connection, None)
-    after = semi_sync.look_after(connection, before)
-    assert (after.gtid, semi_sync.is_replicated(before, after)) == ("uuid:1", replicated)
+def test_replicated_only_if_on_throughout(writer, first, second, replicated):
+    writer = writer(first, second)
+    writer.look_before_commit()
+    assert writer.look_after_commit() == ("uuid:1", replicated)
 
 
-def test_a_fresh_look_is_used_again(write_app):
-    last = write_app.semi_sync.look(Connection("0,ON"))
-    assert write_app.semi_sync.look_before(Connection(), last) is last
+def test_a_fresh_look_is_used_again(writer):
+    writer = writer("0,ON")
+    writer.look()
+    writer.look_before_commit()
+    assert writer.state == "0,ON"
 
 
 @pytest.mark.parametrize(("state", "age"), [("0,OFF", 0), ("0,ON", 1.1)])
-def test_an_old_look_or_one_that_was_off_is_not(write_app, state, age):
-    last = write_app.semi_sync.look(Connection(state))
-    last = last._replace(taken=last.taken - age)
-    assert write_app.semi_sync.look_before(Connection("2,ON"), last).state == "2,ON"
+def test_an_old_look_or_one_that_was_off_is_not(writer, state, age):
+    writer = writer(state, "2,ON")
+    writer.look()
+    writer.looked -= age
+    writer.look_before_commit()
+    assert writer.state == "2,ON"
 
 
-def test_a_look_that_fails_after_the_commit_fails_nothing(write_app):
-    semi_sync, connection = write_app.semi_sync, Connection("0,ON", ConnectionResetError())
-    before = semi_sync.look_before(connection, None)
-    after = semi_sync.look_after(connection, before)
-    assert (after, semi_sync.is_replicated(before, after), connection.closed) == (None, False, True)
+def test_a_look_that_fails_after_the_commit_fails_nothing(writer):
+    writer = writer("0,ON", ConnectionResetError())
+    writer.look_before_commit()
+    assert writer.look_after_commit() == (None, False)
+    assert writer.closed

@@ -1,6 +1,7 @@
 """write-app's pool: busy, cut, cleared, exhausted; and what an exception does to a connection."""
 
 import re
+import socket
 import threading
 
 import pytest
@@ -10,16 +11,12 @@ class Writer:
     """A connection to a server that is not there."""
 
     made = 0
-    last_look = None
     mysql_pod = "mysql-0"
 
     def __init__(self, *_):
         type(self).made += 1
-        self.mysql, self.cut = self, False
-        self.open = True
-
-    def was_cut(self):
-        return self.cut
+        self._sock, self.server = socket.socketpair()
+        self.mysql, self.open = self, True
 
     def close(self):
         self.open = False
@@ -44,7 +41,7 @@ def test_the_connection_used_last_is_lent_first(pool):
 
 def test_a_connection_that_was_cut_is_replaced(pool):
     cut = pool.acquire()
-    cut.cut = True
+    cut.server.close()
     pool.release(cut)
     assert pool.acquire() is not cut
     assert not cut.open
