@@ -79,8 +79,8 @@ def read_users(query: Mapping[str, str], limit: int = 50) -> tuple[int, dict[str
     except Unavailable as error:
         return 503, {"message": BUSY if isinstance(error, Busy) else AWAY}
     except database.Behind as behind:
-        message = f"{behind.mysql_pod} does not have that transaction yet. Please try again in a few seconds."
-        return 503, {"message": message, "mysql_pod": behind.mysql_pod}
+        message = f"{behind} does not have that transaction yet. Please try again in a few seconds."
+        return 503, {"message": message, "mysql_pod": behind.args[0]}
 
 
 @app.errorhandler(Unavailable)

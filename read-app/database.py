@@ -29,11 +29,7 @@ metrics.Gauges(["mysql_pod", "state"], pool.gauges)
 
 
 class Behind(Exception):
-    """The MySQL pod `mysql_pod` still lacks the transaction that the client wants to see."""
-
-    def __init__(self, mysql_pod: str) -> None:
-        super().__init__(mysql_pod)
-        self.mysql_pod = mysql_pod
+    """The MySQL pod `args[0]` still lacks the transaction that the client wants to see."""
 
 
 class Read:
@@ -66,7 +62,7 @@ class Read:
                 return False
             time.sleep(self.pause)
             self.pause *= 1.5
-            self.prefer = error.mysql_pod
+            self.prefer = connection.mysql_pod
             return True
         if not isinstance(error, pymysql.Error | OSError):
             pool.drop(connection, pod_too=False)  # in an unknown state: an answer may still be on its way

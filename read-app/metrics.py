@@ -30,11 +30,9 @@ class Gauges(Collector):
         REGISTRY.register(self)
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Return nothing, so that nothing is read before Prometheus asks."""
-        return []
+        return []  # so that nothing is read before Prometheus asks
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
-        """Yield the gauges."""
         for name, (meaning, values) in self.read().items():
             family = GaugeMetricFamily(name, meaning, labels=self.labels)
             for key, value in values.items():
@@ -43,12 +41,10 @@ class Gauges(Collector):
 
 
 def serve() -> None:
-    """Serve /metrics."""
     start_http_server(settings.METRICS_PORT, settings.BIND.strip("[]"), REGISTRY)
 
 
 def begin() -> None:
-    """Note when the request began."""
     g.began = time.perf_counter()
 
 

@@ -43,7 +43,7 @@ def submit() -> BaseResponse:
         user = database.add_user(name, email)
     except database.Duplicate as duplicate:
         message = "This email address is registered already."
-        result = {"message": message, "errors": {"email": message}, "mysql_pod": duplicate.mysql_pod}
+        result = {"message": message, "errors": {"email": message}, "mysql_pod": duplicate.args[0]}
         return answer(409, result, fields)
     except Unavailable as error:
         return answer(503, {"message": BUSY if isinstance(error, Busy) else AWAY}, fields)

@@ -40,7 +40,6 @@ class Connection:
         return cursor
 
     def row(self, sql: str, values: tuple[Any, ...] | None = None) -> Any:
-        """Return the only row of a query."""
         return self.execute(sql, values).fetchone()
 
     def close(self) -> None:

@@ -37,11 +37,7 @@ metrics.Gauges(["mysql_pod", "state"], pool.gauges)
 
 
 class Duplicate(Exception):
-    """That email address is registered already, says `mysql_pod`."""
-
-    def __init__(self, mysql_pod: str) -> None:
-        super().__init__(mysql_pod)
-        self.mysql_pod = mysql_pod
+    """That email address is registered already, says the MySQL pod `args[0]`."""
 
 
 def add_user(name: str, email: str) -> dict[str, Any]:
@@ -63,38 +59,30 @@ def is_writable() -> bool:
 
 
 def init_db() -> None:
-    """Wait for the primary, for as long as it takes, and create the table. Each new reason to wait is printed once."""
-    printed = None
+    """Wait for the primary, for as long as it takes, and create the table."""
     while True:
         try:
-            connection = Connection(settings.DB_HOST, READ_TIMEOUT)
-            connection.execute(CREATE_TABLE)
-            connection.close()
+            Connection(settings.DB_HOST, READ_TIMEOUT).execute(CREATE_TABLE)
             return
         except (pymysql.Error, OSError) as error:
-            reason = advice(error, settings.DB_HOST)
-        if reason != printed:
-            print(f"Waiting for the primary: {reason}", flush=True)
-            printed = reason
+            log_reason(advice(error, settings.DB_HOST))
         time.sleep(0.3)
 
 
 @contextmanager
 def primary() -> Iterator[Writer]:
     """Lend a connection to the primary. Raises Unavailable for whatever the server or the network does wrong."""
-    writer = None
+    writer, failed = None, False
     try:
         writer = pool.acquire()
         yield writer
-    except BaseException as error:
-        if writer and not isinstance(error, Duplicate):
-            writer.close()  # in an unknown state: an answer may still be on its way
-        if not isinstance(error, pymysql.Error | OSError):
-            raise
-        # The next request starts with a new connection, and resolves the name again.
-        pool.clear()
+    except (pymysql.Error, OSError) as error:
+        failed = True
         log_reason(advice(error, settings.DB_HOST))
         raise (Busy if code_of(error) in FULL else Unavailable) from error
+    except BaseException as error:
+        failed = not isinstance(error, Duplicate)  # then its state is unknown: an answer may still be on its way
+        raise
     finally:
         if writer:
-            pool.release(writer)
+            pool.release(writer, failed)

@@ -4,8 +4,8 @@ At most SIZE for each pod, opened when needed: commits that run at the same time
 was used last is lent first, so that a lone visitor's writes use one connection, and few are kept busy.
 """
 
-import threading
-from collections import Counter, deque
+import queue
+import time
 from select import select
 
 import settings
@@ -22,48 +22,38 @@ class Pool:
     """Lends Writers."""
 
     def __init__(self) -> None:
-        self.free = threading.Semaphore(SIZE)
-        self.idle: deque[Writer] = deque()
-        self.used: set[Writer] = set()
+        self.idle: queue.LifoQueue[Writer | None] = queue.LifoQueue()  # None: a place for one that is not open yet
+        for _ in range(SIZE):
+            self.idle.put(None)
+        self.failed = 0.0  # when a connection did; older ones may lead to the same dead server
 
     def acquire(self) -> Writer:
         """Return a connection that was not cut, a new one if need be. Raises Busy, pymysql.Error or OSError."""
-        if not self.free.acquire(timeout=WAIT):
+        try:
+            writer = self.idle.get(timeout=WAIT)
+        except queue.Empty:
             log_reason(f"All {SIZE} connections to {settings.DB_HOST} are busy: it is slow, or waits for its replica.")
-            raise Busy
+            raise Busy from None
         try:
-            while writer := self.take():
-                if not select([writer.mysql._sock], [], [], 0)[0]:  # what a server sends by itself is that it closes
-                    break
+            # All that a server sends without being asked is that it closes the connection.
+            if writer and (writer.opened < self.failed or select([writer.mysql._sock], [], [], 0)[0]):
                 writer.close()
-            writer = writer or Writer(settings.DB_HOST, READ_TIMEOUT)
+                writer = None
+            return writer or Writer(settings.DB_HOST, READ_TIMEOUT)
         except BaseException:
-            self.free.release()
+            self.idle.put(None)
             raise
-        self.used.add(writer)
-        return writer
 
-    def release(self, writer: Writer) -> None:
-        """Take back a connection; one that was closed is not lent again."""
-        self.used.discard(writer)
-        if writer.mysql.open:
-            self.idle.append(writer)
-        self.free.release()
-
-    def clear(self) -> None:
-        """Close the connections that no request uses: one failed, and the others may lead to the same dead server."""
-        while writer := self.take():
+    def release(self, writer: Writer, failed: bool) -> None:
+        """Take back a connection. One that failed is closed, and those that are older are not lent again."""
+        if failed:
+            self.failed = time.monotonic()
             writer.close()
-
-    def take(self) -> Writer | None:
-        """Return the idle connection that was used last, or None."""
-        try:
-            return self.idle.pop()
-        except IndexError:
-            return None
+        self.idle.put(writer if writer.mysql.open else None)
 
     def gauges(self) -> Figures:
         """Return how many connections are idle and used, for metrics.Gauges."""
-        found = Counter((writer.mysql_pod, "idle") for writer in self.idle)
-        found.update((writer.mysql_pod, "used") for writer in self.used)
-        return {"db_pool_connections": ("Connections to MySQL.", found)}
+        idle, used = sum(writer is not None for writer in self.idle.queue), SIZE - self.idle.qsize()
+        return {
+            "db_pool_connections": ("Connections to MySQL.", {("mysql-0", "idle"): idle, ("mysql-0", "used"): used})
+        }

@@ -34,14 +34,12 @@ def create_app() -> Flask:
 
 
 def answer(status: int, result: dict[str, Any]) -> Response:
-    """Return JSON."""
     response = current_app.make_response({"success": status < 400, **result, "app_pod": settings.POD_NAME})
     response.status_code = status
     return response
 
 
 def page(template: str, status: int, **values: Any) -> Response:
-    """Return a page."""
     return Response(render_template(template, status=status, app_pod=settings.POD_NAME, **values), status)
 
 

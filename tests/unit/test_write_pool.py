@@ -3,6 +3,7 @@
 import re
 import socket
 import threading
+import time
 
 import pytest
 
@@ -15,6 +16,7 @@ class Writer:
 
     def __init__(self, *_):
         type(self).made += 1
+        self.opened = time.monotonic()
         self._sock, self.server = socket.socketpair()
         self.mysql, self.open = self, True
 
@@ -34,15 +36,15 @@ def pool(write_app, monkeypatch):
 
 def test_the_connection_used_last_is_lent_first(pool):
     first, second = pool.acquire(), pool.acquire()
-    pool.release(first)
-    pool.release(second)
+    pool.release(first, False)
+    pool.release(second, False)
     assert pool.acquire() is second
 
 
 def test_a_connection_that_was_cut_is_replaced(pool):
     cut = pool.acquire()
     cut.server.close()
-    pool.release(cut)
+    pool.release(cut, False)
     assert pool.acquire() is not cut
     assert not cut.open
 
@@ -52,22 +54,26 @@ def test_no_more_than_size_are_lent_and_the_next_client_is_told_busy(pool, write
     with pytest.raises(write_app.errors.Busy):
         pool.acquire()
     assert Writer.made == write_app.pool.SIZE
-    pool.release(lent[0])
+    pool.release(lent[0], False)
     assert pool.acquire() is lent[0]
 
 
 def test_a_client_that_waits_gets_the_connection_that_becomes_free(pool, write_app, monkeypatch):
     monkeypatch.setattr(write_app.pool, "WAIT", 10)
     lent = [pool.acquire() for _ in range(write_app.pool.SIZE)]
-    threading.Timer(0.05, pool.release, [lent[3]]).start()
+    threading.Timer(0.05, pool.release, [lent[3], False]).start()
     assert pool.acquire() is lent[3]
 
 
-def test_clear_closes_those_that_are_free_and_no_others(pool):
-    free, used = pool.acquire(), pool.acquire()
-    pool.release(free)
-    pool.clear()
-    assert (free.open, used.open) == (False, True)
+def test_when_one_fails_older_ones_are_not_lent_again(pool):
+    older, failed = pool.acquire(), pool.acquire()
+    pool.release(older, False)
+    pool.release(failed, True)
+    new = [pool.acquire(), pool.acquire()]
+    assert not {older, failed} & set(new)
+    assert (older.open, failed.open) == (False, False)
+    pool.release(new[0], False)
+    assert pool.acquire() is new[0]
 
 
 def test_a_connection_that_cannot_be_opened_frees_its_place(pool, write_app, monkeypatch):
@@ -107,7 +113,7 @@ def test_a_server_without_free_connections_is_busy(pool, write_app, monkeypatch,
 
 def test_metrics_count_idle_and_used(pool):
     used, idle = pool.acquire(), pool.acquire()
-    pool.release(idle)
+    pool.release(idle, False)
     assert used.open
     [(_, figures)] = pool.gauges().values()
     assert figures == {("mysql-0", "idle"): 1, ("mysql-0", "used"): 1}
