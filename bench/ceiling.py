@@ -39,12 +39,16 @@ free = []  # connections that no request uses, each with what IDENTITY says of i
 
 
 def read_headers():
-    """What both apps send with every answer."""
-    text = (APPS / "read-app" / "web.py").read_text()
-    (headers,) = (
-        node.value for node in ast.parse(text).body if isinstance(node, ast.Assign) and node.targets[0].id == "HEADERS"
-    )
-    return [*ast.literal_eval(headers).items(), ("Cache-Control", "no-store")]
+    """What both apps send with every answer, without running anything of them."""
+    tree = ast.parse((APPS / "read-app" / "web.py").read_text())
+    values = {
+        node.targets[0].id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and node.targets[0].id in ("POLICY", "HEADERS")
+    }
+    policy = ast.literal_eval(values["POLICY"])
+    headers = [(pair.elts[0].value, getattr(pair.elts[1], "value", policy)) for pair in values["HEADERS"].elts]
+    return [*headers, ("Cache-Control", "no-store")]
 
 
 HEADERS = read_headers()

@@ -1,10 +1,10 @@
 """Connections to whatever MySQL pods the Service mysql-read has.
 
 Kubernetes balances when a connection is opened, and picks the pod at random. To spread single requests and still be
-fast, the pool keeps a few connections to every pod that it was given and lends them in turn: pod by pod, and of one pod
-the connection that rested longest. While requests come, one thread opens a new connection twice a second and retires
-old ones, so that pods that join or leave mysql-read are noticed within seconds. Between visits it opens one now and
-then, so that the first request after an hour finds a connection that is seconds old.
+fast, the pool keeps a few connections to every pod that it was given, and the pods take turns. While requests come, one
+thread opens a new connection twice a second and retires old ones, so that pods that join or leave mysql-read are noticed
+within seconds. Between visits it opens one now and then, so that the first request after an hour finds a connection
+that is seconds old.
 """
 
 import threading
@@ -31,7 +31,7 @@ class Pool:
     def __init__(self) -> None:
         self.changed = threading.Condition()  # a connection is free, or was dropped
         self.kept: list[Connection] = []  # in the order in which they were opened; others are closed when released
-        self.idle: dict[str, deque[Connection]] = {}  # by MySQL pod, the next in turn first; rested longest first
+        self.idle: dict[str, deque[Connection]] = {}  # by MySQL pod, the next in turn first
         self.opening = 0  # connections that are being opened because requests wait
         self.wanted = threading.Event()  # requests come
         self.asked = 0.0  # when the last one came, of time.monotonic
@@ -59,7 +59,7 @@ class Pool:
                 self.changed.wait(remaining)
             pod = prefer if prefer in pods else pods[0]
             free = self.idle[pod] = self.idle.pop(pod)  # the last in turn, now
-            return free.popleft()
+            return free.pop()  # the one used last: few are kept busy, and the server has what they need in its caches
 
     def release(self, connection: Connection) -> None:
         """Take back a connection that works."""

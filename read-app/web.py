@@ -1,7 +1,10 @@
 """How both apps answer: JSON for programs, pages for browsers, and what browsers are told of security."""
 
+import time
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Response, current_app, render_template, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -9,15 +12,19 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 import metrics
 import settings
 
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",  # not no-referrer: with that, browsers hide the origin of our own form, too
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
+Headers = list[tuple[str, str]]
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = [
+    ("Content-Security-Policy", POLICY),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "same-origin"),  # not no-referrer: with that, browsers hide the origin of our own form, too
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+]
 
 
 def create_app() -> Flask:
@@ -25,31 +32,39 @@ def create_app() -> Flask:
     app = Flask("app")  # beside app.py are static/ and templates/
     app.config["MAX_CONTENT_LENGTH"] = 16 * 1024  # bytes; a registration needs less than one
     app.json.sort_keys = app.json.ensure_ascii = False  # type: ignore[attr-defined]
-    app.before_request(metrics.begin)
-    app.after_request(metrics.end)
     app.register_error_handler(HTTPException, answer_error)
-    app.after_request(add_headers)
+    app.wsgi_app = finished(app.wsgi_app)  # type: ignore[assignment,method-assign]
     app.add_url_rule("/healthz", "healthz", lambda: answer(200, {"message": "This process answers."}))
     return app
 
 
 def answer(status: int, result: dict[str, Any]) -> Response:
-    response = current_app.make_response({"success": status < 400, **result, "app_pod": settings.POD_NAME})
+    response: Any = current_app.json.response({"success": status < 400, **result, "app_pod": settings.POD_NAME})
     response.status_code = status
-    return response
+    return response  # type: ignore[no-any-return]
 
 
 def page(template: str, status: int, **values: Any) -> Response:
     return Response(render_template(template, status=status, app_pod=settings.POD_NAME, **values), status)
 
 
-def add_headers(response: Response) -> Response:
-    """Add the security headers. Keep answers out of caches, unless they say otherwise, as files in /static/ do."""
-    response.headers.extend(HEADERS.items())
-    response.headers.setdefault("Cache-Control", "no-store")
-    if response.status_code == 503:
-        response.headers["Retry-After"] = "2"
-    return response
+def finished(wsgi_app: WSGIApplication) -> WSGIApplication:
+    """Return Flask's `wsgi_app` with the last touches on each answer: headers, and metrics."""
+
+    def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        began = time.perf_counter()
+
+        def start(status: str, headers: Headers, exc_info: Any = None) -> Callable[[bytes], object]:
+            metrics.observe(time.perf_counter() - began, int(status[:3]))
+            if not any(name == "Cache-Control" for name, _ in headers):
+                headers = [*headers, ("Cache-Control", "no-store")]
+            if status.startswith("503"):
+                headers = [*headers, ("Retry-After", "2")]
+            return start_response(status, headers + HEADERS, exc_info)
+
+        return wsgi_app(environ, start)
+
+    return call
 
 
 def prefers_html() -> bool:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from flask import Response, g, request
+from flask import request
 from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
@@ -44,13 +44,8 @@ def serve() -> None:
     start_http_server(settings.METRICS_PORT, settings.BIND.strip("[]"), REGISTRY)
 
 
-def begin() -> None:
-    g.began = time.perf_counter()
-
-
-def end(response: Response) -> Response:
-    """Measure a request, and log it as a line of JSON if ACCESS_LOG is 1."""
-    seconds, status = time.perf_counter() - g.began, response.status_code
+def observe(seconds: float, status: int) -> None:
+    """Count the request that was answered now, and log it as a line of JSON if ACCESS_LOG is 1."""
     # Only routes and known methods become labels, or a client could create any number of time series.
     method = request.method if request.method in ("GET", "HEAD", "POST", "OPTIONS") else "other"
     REQUESTS.labels(method, request.endpoint or "other", status).observe(seconds)
@@ -58,4 +53,3 @@ def end(response: Response) -> Response:
         when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         line = {"time": when, "client": request.remote_addr, "method": request.method, "path": request.full_path}
         print(json.dumps(line | {"status": status, "seconds": round(seconds, 6), "pod": settings.POD_NAME}), flush=True)
-    return response

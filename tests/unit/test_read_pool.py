@@ -90,11 +90,11 @@ def test_metrics_count_idle_and_used(pool):
 
 
 def test_a_connection_that_saw_an_unexpected_exception_is_closed(pool, read_app):
-    pool.add(first := Connection("mysql-0", 100))
-    pool.add(Connection("mysql-0", 100))
-    with pytest.raises(ZeroDivisionError), read_app.database.Read():
+    for _ in range(2):
+        pool.add(Connection("mysql-0", 100))
+    with pytest.raises(ZeroDivisionError), read_app.database.Read() as connection:
         raise ZeroDivisionError
-    assert first.closed
+    assert connection.closed
     assert counted(pool) == {("mysql-0", "idle"): 1}
 
 
