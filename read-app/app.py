@@ -38,7 +38,6 @@ def live() -> Response:
 
 @app.get("/users")
 def users() -> Response:
-    """Return a page of users, newest first."""
     return web.answer(*read_users(request.args))
 
 
@@ -50,7 +49,6 @@ def mysql_pod() -> Response:
 
 @app.get("/topology")
 def show_topology() -> Response:
-    """Return the state of every MySQL pod."""
     state = topology.watch.look()
     pods = [pod.entry() for pod in state.pods]
     return web.answer(200, {"pods": pods, "error": state.error, "age_seconds": state.age()})
@@ -58,14 +56,12 @@ def show_topology() -> Response:
 
 @app.get("/dns")
 def show_dns() -> Response:
-    """Return what the names of the demo resolve to, inside the pod."""
     state = topology.watch.look()
     return web.answer(200, {"names": state.names, "age_seconds": state.age()})
 
 
 @app.get("/readyz")
 def readyz() -> Response:
-    """Tell whether a MySQL pod answers."""
     return web.answer(200, {"message": "Reads work."} | database.identity())
 
 

@@ -64,16 +64,14 @@ class Read:
             self.pause *= 1.5
             self.prefer = connection.mysql_pod
             return True
-        if not isinstance(error, pymysql.Error | OSError):
-            pool.drop(connection, pod_too=False)  # in an unknown state: an answer may still be on its way
+        expected, code = isinstance(error, pymysql.Error | OSError), code_of(error)
+        # Did the connection fail, and not the statement? After another kind of error, an answer may still be coming.
+        cut = expected and (code == 0 or code >= 2000 or code == ER.SERVER_SHUTDOWN)
+        pool.drop(connection, pod_too=cut)
+        if not expected:
             return False
         log_reason(advice(error, connection.mysql_pod))
-        code = code_of(error)
-        if code == 0 or code >= 2000 or code == ER.SERVER_SHUTDOWN:  # the connection failed, and not the statement
-            pool.drop(connection, pod_too=True)
-        else:
-            pool.release(connection)
-            self.refusals += 1
+        self.refusals += not cut
         if self.refusals == MOST_REFUSALS or waited > TRY_FOR:
             raise Unavailable from error
         return True

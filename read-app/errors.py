@@ -25,8 +25,7 @@ class Busy(Unavailable):
 
 def code_of(error: BaseException) -> int:
     """Return MySQL's or PyMySQL's number of an error, 0 if it has none."""
-    code = error.args[0] if isinstance(error, pymysql.Error) and error.args else 0
-    return code if isinstance(code, int) else 0
+    return next((code for code in error.args[:1] if isinstance(error, pymysql.Error) and isinstance(code, int)), 0)
 
 
 def log_reason(reason: str) -> None:
@@ -45,8 +44,7 @@ def advice(error: BaseException, host: str) -> str:
     if isinstance(error, socket.gaierror):
         return f"The name {host} does not resolve. Is there a Service or pod of that name (kubectl get services,pods)?"
     if isinstance(error, ssl.SSLError):
-        reason = getattr(error, "verify_message", "") or error.reason
-        return f"TLS with {where} failed: {reason}. Is the certificate for this name, and from the authority in DB_CA?"
+        return f"TLS with {where} failed: {error}. Is its certificate for this name, and from the authority in DB_CA?"
     if isinstance(error, ConnectionRefusedError):
         return f"{where} refuses connections: mysqld does not run there (yet), or no MySQL pod is ready. See its log."
     if isinstance(error, OSError) or code in (CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST):
@@ -54,8 +52,7 @@ def advice(error: BaseException, host: str) -> str:
     if code in FULL:
         return f"{where} gives {DB_USER} no more connections. Do fewer pods of {APP} suffice?"
     if code in DENIED:
-        restart = "After a change of the Secret, restart MySQL first, then this app."
-        return f"{where} denies {DB_USER} access to {DB_NAME}. Is DB_PASSWORD the one in the Secret? {restart}"
+        return f"{where} denies {DB_USER} access to {DB_NAME}. If the Secret has changed, restart MySQL, then this app."
     if code == ER.BAD_DB_ERROR:
         return f"{where} has no database {DB_NAME}. Is DB_NAME the one that the StatefulSet creates?"
     if code == ER.NO_SUCH_TABLE:

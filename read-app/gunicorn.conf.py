@@ -19,18 +19,12 @@ worker_class = "gevent"
 worker_connections = 8000
 _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # container runtimes may start with 1024
-backlog = 4096  # connections that wait to be accepted; the kernel's net.core.somaxconn may be lower
 bind = f"{settings.BIND}:{settings.PORT}"
 worker_tmp_dir = "/dev/shm"  # noqa: S108 - the heartbeat files: in memory, so that a slow disk kills no worker
 control_socket_disable = True  # the root file system is read-only, and no program uses this socket
 keepalive = 10  # seconds for a client to send its next request's headers
 graceful_timeout = 40  # seconds for the requests in progress when the pod is told to stop: more than any takes
-# Header limits: an ordinary request needs a tenth of this.
-limit_request_line = 4094
-limit_request_fields = 50
-limit_request_field_size = 8190
 
 
 def post_worker_init(worker: object) -> None:
-    """Serve /metrics, on a port of its own."""
-    metrics.serve()
+    metrics.serve()  # on a port of its own

@@ -2,7 +2,7 @@
 
 Kubernetes balances when a connection is opened, and picks the pod at random. To spread single requests and still be
 fast, the pool keeps a few connections to every pod that it was given, and the pods take turns. While requests come, one
-thread opens a new connection twice a second and retires old ones, so that pods that join or leave mysql-read are noticed
+thread opens a connection twice a second and retires old ones, so that pods that join or leave mysql-read are noticed
 within seconds. Between visits it opens one now and then, so that the first request after an hour finds a connection
 that is seconds old.
 """
@@ -36,7 +36,7 @@ class Pool:
         self.wanted = threading.Event()  # requests come
         self.asked = 0.0  # when the last one came, of time.monotonic
         self.address: str | None = None  # of mysql-read
-        self.refresher: threading.Thread | None = None
+        self.refreshing = False
         self.full = False  # the server refused the last connection, because it has too many
 
     def acquire(self, deadline: float, prefer: str | None = None) -> Connection:
@@ -55,7 +55,7 @@ class Pool:
                     raise Busy if self.full else Unavailable
                 while len(self.kept) + self.opening < PER_POD:  # several, because a frozen pod lets each of them hang
                     self.opening += 1
-                    threading.Thread(target=self.open_extra, daemon=True).start()
+                    threading.Thread(target=self.open, kwargs={"extra": True}, daemon=True).start()
                 self.changed.wait(remaining)
             pod = prefer if prefer in pods else pods[0]
             free = self.idle[pod] = self.idle.pop(pod)  # the last in turn, now
@@ -94,16 +94,15 @@ class Pool:
                     if each in (free := self.idle.get(each.mysql_pod, deque())):
                         free.remove(each)
                         retired.append(each)
-            self.changed.notify()
         for each in retired:
             each.close()
 
     def wake(self) -> None:
-        """Let the refresher know that requests come. To be called with the lock held."""
+        """Let the refresher know that requests come, after a while without any. To be called with the lock held."""
         self.wanted.set()
-        if not self.refresher:
-            self.refresher = threading.Thread(target=self.refresh, daemon=True)
-            self.refresher.start()
+        if not self.refreshing:
+            self.refreshing = True
+            threading.Thread(target=self.refresh, daemon=True).start()
 
     def refresh(self) -> None:
         """Open connections, without end: many when requests begin to come, then one at a time, and few when idle."""
@@ -117,15 +116,8 @@ class Pool:
             while not self.wanted.wait(OPEN_EVERY_IDLE):
                 self.open(self.address)  # which saves asking DNS
 
-    def open_extra(self) -> None:
-        """Open a connection for the requests that wait."""
-        self.open()
-        with self.changed:
-            self.opening -= 1
-            self.changed.notify_all()
-
-    def open(self, address: str | None = None) -> None:
-        """Open a connection and take it in, or log why there is none."""
+    def open(self, address: str | None = None, extra: bool = False) -> None:
+        """Open a connection and take it in, or log why there is none. `extra`: because requests wait."""
         try:
             connection = Connection(settings.DB_HOST, READ_TIMEOUT, address)
         except Exception as error:  # also one that no one expects: the threads that open connections must go on
@@ -135,6 +127,9 @@ class Pool:
         else:
             self.address, self.full = connection.address, False
             self.add(connection)
+        with self.changed:
+            self.opening -= extra
+            self.changed.notify_all()
 
     def gauges(self) -> Figures:
         """Return how many connections to each MySQL pod are idle and used, for metrics.Gauges."""

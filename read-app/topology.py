@@ -6,6 +6,7 @@ each gets what is known, and its age.
 """
 
 import json
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +28,6 @@ TIMEOUT = 1.0  # seconds that a pod gets to answer
 EVERY = 1.0  # seconds between two looks: many open pages cost no more than one
 FIRST_LOOK = 0.2  # seconds that the first viewer waits at most
 WATCH_FOR = 5.0  # seconds after the last viewer
-DIVERGENCE = "docs/operations.md#divergence"
 
 SERVER = """
 SELECT @@server_id, @@global.read_only, REPLACE(@@global.gtid_executed, '\\n', ''), (
@@ -85,9 +85,10 @@ class Pod:
             return "bad", "does not answer", "Starting, or in trouble: see below."
         if self.role == "primary" and self.read_only:
             return "warn", "is not open for writes yet", ""
+        if self.role == "primary" and not self.semi_sync:
+            return "good", "takes every write", "No replica confirms writes now."
         if self.role == "primary":
-            more = "and waits for a replica to confirm it" if self.semi_sync else "No replica confirms writes now."
-            return "good", "takes every write", more
+            return "good", "takes every write", "and waits for a replica to confirm it"
         if self.extra_transactions:
             return "bad", f"has diverged from {self.source}", "A person must decide: see below."
         if not self.applier or not self.ready:
@@ -167,7 +168,7 @@ def look() -> State:
         names = sorted(connections)
         state.error = f"DNS has no record of the headless Service {settings.MYSQL_SERVICE}: no MySQL pod, or no DNS."
     for name in connections.keys() - set(names):
-        forget(name)
+        connections.pop(name).close()
     table = threads.submit(resolver.table, names or ["mysql-0", "mysql-1"])
     state.pods = list(threads.map(ask, names))
     # After all were asked: a transaction that commits in between must not look as if the source lacked it. One after
@@ -193,7 +194,8 @@ def ask(name: str) -> Pod:
                 cursor.execute("SHOW REPLICA STATUS")
                 describe(pod, json.loads(semi_sync or "{}"), cursor.fetchone())
         except (pymysql.Error, OSError) as error:
-            forget(name)
+            if broken := connections.pop(name, None):
+                broken.close()
             # The pod may have been replaced by one of the same name. One that did not answer is not asked again.
             if not kept or time.monotonic() - asked >= TIMEOUT:
                 log_reason(advice(error, host))
@@ -218,17 +220,15 @@ def describe(pod: Pod, semi_sync: dict[str, str], status: dict[str, Any] | None)
     pod.receiver = status["Replica_IO_Running"] == "Yes"
     pod.applier = status["Replica_SQL_Running"] == "Yes"
     pod.lag_seconds = status["Seconds_Behind_Source"]
+    mysql = f"kubectl exec {pod.name} -- mysql -u root"
     number = status["Last_SQL_Errno"] or (status["Replica_IO_Running"] == "No" and status["Last_IO_Errno"])
     pod.ready = not number
     if number:
-        pod.error = (
-            f"Replication stopped with MySQL error {number}. The details: "
-            f"kubectl exec {pod.name} -- mysql -u root --vertical -e 'SHOW REPLICA STATUS'"
-        )
+        pod.error = f"Replication stopped with MySQL error {number}: {mysql} --vertical -e 'SHOW REPLICA STATUS'"
     elif status["Replica_IO_Running"] == "Connecting":
         pod.error = f"{pod.name} cannot reach {pod.source} and tries again; it serves what it has."
     elif not (pod.receiver and pod.applier):
-        pod.error = f"Replication was stopped. To start it: kubectl exec {pod.name} -- mysql -u root -e 'START REPLICA'"
+        pod.error = f"Replication was stopped. To start it: {mysql} -e 'START REPLICA'"
 
 
 def compare(pod: Pod) -> None:
@@ -244,10 +244,10 @@ def compare(pod: Pod) -> None:
         if extra:
             pod.ready = False
             pod.extra_transactions = extra
-            pod.error = (
-                f"{pod.name} has transactions that {pod.source} lacks: {extra}. If each of them has transactions that "
-                f"the other lacks, a person must decide which to keep: {DIVERGENCE} says how."
+            what = (
+                f"{pod.name} has transactions that {pod.source} lacks: {extra}{', and the reverse' if missing else ''}"
             )
+            pod.error = f"{what}. A person must decide which to keep: docs/operations.md#divergence says how."
         primary = connections["mysql-0"]
         missing = missing if primary is source else primary.row(COMPARE, (pod.executed, pod.executed))[1]
         pod.lag_primary_transactions = count(missing)
@@ -257,19 +257,8 @@ def compare(pod: Pod) -> None:
 
 def count(gtids: str) -> int:
     """Return how many transactions a GTID set has, such as 'uuid:1-3:5,uuid:tag:7'."""
-    total = 0
-    for part in gtids.split(","):
-        for interval in part.split(":")[1:]:
-            first, _, last = interval.partition("-")
-            if first.isdigit():
-                total += int(last or first) - int(first) + 1
-    return total
-
-
-def forget(name: str) -> None:
-    """Close the connection to a MySQL pod."""
-    if connection := connections.pop(name, None):
-        connection.close()
+    intervals = re.findall(r":(\d+)(?:-(\d+))?\b", gtids)
+    return sum(int(last or first) - int(first) + 1 for first, last in intervals)
 
 
 def why_silent(name: str, error: Exception) -> str:

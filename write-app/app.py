@@ -27,14 +27,13 @@ def index() -> Response:
     """Show the registration page, or the registration that /submit redirected from."""
     user = request.args.to_dict()
     if not user.get("id", "").isdigit():
-        return page(200, {}, {})
-    message = f"User {user['id']} is registered."
-    return page(200, user | {"success": True, "message": message, "replicated": user.get("replicated") == "True"}, {})
+        return answer(200, {}, {})
+    known = {"message": f"User {user['id']} is registered.", "replicated": user.get("replicated") == "True"}
+    return answer(200, user | {"success": True} | known, {})
 
 
 @app.post("/submit")
 def submit() -> BaseResponse:
-    """Register a user."""
     fields = validation.read_fields()
     name, email, errors = validation.check_user(fields)
     if errors:
@@ -71,11 +70,8 @@ def init_db() -> None:
 
 
 def answer(status: int, result: dict[str, Any], fields: Mapping[str, Any]) -> Response:
-    """Return why a registration failed: JSON, or for a browser the page, with the text that was typed."""
-    return page(status, result, fields) if web.prefers_html() else web.answer(status, result)
-
-
-def page(status: int, result: dict[str, Any], fields: Mapping[str, Any]) -> Response:
-    """Return the registration page, with the result of a submission and the text typed if there is one."""
+    """Return the page, with the result of a submission and the text typed; or JSON to a program that posted."""
+    if request.method == "POST" and not web.prefers_html():
+        return web.answer(status, result)
     read_url = web.page_on_port(settings.READ_PORT)
     return web.page("index.html", status, result=result, fields=fields, read_url=read_url)

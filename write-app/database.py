@@ -1,8 +1,7 @@
 """What is asked of the primary.
 
-Nothing here is tried again after it may have reached the server: a commit whose answer was lost may have
-happened. The caller answers 503, and the client may send the same request again, because an email address
-can be registered once only.
+Nothing here is tried again after it may have reached the server: a commit whose answer was lost may have happened. The
+client gets 503 and may send the same request again, because an email address can be registered once only.
 """
 
 import time
@@ -30,7 +29,6 @@ CREATE TABLE IF NOT EXISTS users (
   UNIQUE KEY email ((LOWER(email)))
 ) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4
 """
-INSERT = "INSERT INTO users (name, email) VALUES (%s, %s)"
 
 pool = Pool()
 metrics.Gauges(["mysql_pod", "state"], pool.gauges)
@@ -45,7 +43,7 @@ def add_user(name: str, email: str) -> dict[str, Any]:
     with primary() as writer:
         writer.look_before_commit()
         try:
-            number = writer.execute(INSERT, (name, email)).lastrowid
+            number = writer.execute("INSERT INTO users (name, email) VALUES (%s, %s)", (name, email)).lastrowid
         except pymysql.IntegrityError as error:
             raise Duplicate(writer.mysql_pod) from error
         gtid, replicated = writer.look_after_commit()

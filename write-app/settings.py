@@ -11,13 +11,11 @@ import tls
 VERSION = "1.0.0"  # the image's
 
 
-def number(name: str, default: int, low: int, high: int) -> int:
-    """Return environment variable `name` as a whole number from `low` to `high`; stop the app if it is none."""
+def port(name: str, default: int) -> int:
+    """Return environment variable `name` as the number of a port; stop the app if it is none."""
     text = os.environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        sys.exit(
-            f"{name} is {text!r}, but it must be a number from {low} to {high}. Correct it in the Deployment's env."
-        )
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        sys.exit(f"{name} is {text!r}, but it must be a number from 1 to 65535. Correct it in the Deployment's env.")
     return int(text)
 
 
@@ -29,10 +27,8 @@ def tls_context() -> ssl.SSLContext:
         try:
             return ssl.create_default_context(cafile=DB_CA or "DB_CA is empty")
         except OSError as error:
-            reason = error.strerror or error
             sys.exit(
-                f"DB_TLS is verify, but the file {DB_CA!r} (DB_CA) has no certificates in PEM format: {reason}. "
-                "Does the Secret mysql-tls exist, with the key ca.crt?"
+                f"DB_TLS is verify, but DB_CA={DB_CA} has no certificates: {error}. Is the Secret mysql-tls there?"
             )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -40,7 +36,7 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-DB_PORT = number("DB_PORT", 3306, 1, 65535)
+DB_PORT = port("DB_PORT", 3306)
 DB_PASSWORD = os.environ.get("DB_PASSWORD") or sys.exit("DB_PASSWORD is empty. Is the key in the Secret set?")
 DB_NAME = os.environ.get("DB_NAME") or "userdb"
 DB_TLS = os.environ.get("DB_TLS") or "require"
@@ -49,8 +45,8 @@ TLS = tls_context()
 TLS.sslsocket_class = tls.Socket
 POD_NAME = os.environ.get("POD_NAME") or socket.gethostname()
 BIND = os.environ.get("BIND") or ("[::]" if socket.has_dualstack_ipv6() else "0.0.0.0")  # noqa: S104 - [::]: IPv4, too
-PORT = number("PORT", 8080, 1, 65535)
-METRICS_PORT = number("METRICS_PORT", 9090, 1, 65535)
+PORT = port("PORT", 8080)
+METRICS_PORT = port("METRICS_PORT", 9090)
 ACCESS_LOG = os.environ.get("ACCESS_LOG") == "1"
 
 logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -61,4 +57,4 @@ logging.info("TLS with MySQL: DB_TLS=%s, the server %s verified.", DB_TLS, "is" 
 APP = "write-app"
 DB_HOST = os.environ.get("DB_HOST") or "mysql-0.mysql"
 DB_USER = os.environ.get("DB_USER") or "appuser"
-READ_PORT = number("READ_PORT", 30001, 1, 65535)
+READ_PORT = port("READ_PORT", 30001)

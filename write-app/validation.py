@@ -22,14 +22,12 @@ INVISIBLE_CATEGORIES = {"Cf", "Zs"}
 def refuse_other_sites() -> None:
     """Raise 403 for a post that a page of another origin made (CSRF). Programs that name no origin are allowed.
 
-    A browser's Sec-Fetch-Site is believed: no page can forge it, and behind a proxy that rewrites Host or Origin it is
-    the only one that is right. Browsers send it to https and localhost only, but Origin with every post.
+    Sec-Fetch-Site is believed: no page can forge it, and it is right behind a proxy that rewrites Host or Origin, too.
+    Browsers send it to https and localhost only, but Origin with every post.
     """
-    if request.method != "POST":
-        return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     same = site in ("same-origin", "none") if site else origin is None or origin.partition("://")[2] == request.host
-    if not same:
+    if request.method == "POST" and not same:
         raise Forbidden("This form may be sent from its own page only.")
 
 

@@ -2,9 +2,13 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import itertools
+import os
+import subprocess
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 import requests
@@ -191,9 +195,109 @@ def test_stopped_pod_is_gone_and_comes_back(demo):
     wait_until(lambda: get(demo, "/mysql-pod").json()["mysql_pod"] == "mysql-1", 15, "it gets no reads")
 
 
-def test_metrics(demo):
-    text = get(demo, "/metrics").text
-    assert 'mysql_replica_lag_seconds{mysql_pod="mysql-1"}' in text
-    assert 'mysql_semi_sync_on{mysql_pod="mysql-0"}' in text
-    assert "http_request_duration_seconds_count" in text
-    assert 'db_pool_connections{mysql_pod="mysql-0"}' in text
+@pytest.fixture
+def inside(demo):
+    """Returns inside(command): what a command prints that runs in the network of the demo."""
+    first = (demo.folder / "pid").read_text().strip()
+    return lambda *command: (
+        subprocess.run(
+            ["nsenter", f"--target={first}", "--net", *command], capture_output=True, text=True, check=True, timeout=30
+        ).stdout
+    )
+
+
+def environments(demo):
+    """{the id of each process of an app: its environment}"""
+    found = {}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError, ValueError):  # not a process, or it ended meanwhile
+            environment = (entry / "environ").read_text()
+            if "gunicorn\0app:app" in (entry / "cmdline").read_text() and is_in(demo, entry):
+                found[int(entry.name)] = dict(line.partition("=")[::2] for line in environment.split("\0"))
+    return found
+
+
+def is_in(demo, process):
+    """Whether a process is in the network of this demo, and not in that of another."""
+    first = (demo.folder / "pid").read_text().strip()
+    return (process / "ns" / "net").readlink() == Path(f"/proc/{first}/ns/net").readlink()
+
+
+def address(demo, pod):
+    """The address of a pod."""
+    return next(each["BIND"] for each in environments(demo).values() if each["POD_NAME"] == pod)
+
+
+def test_metrics(demo, inside):
+    get(demo, "/mysql-pod")
+    both = "".join(inside("curl", "-s", f"http://{address(demo, f'read-app-{n}')}:9090/metrics") for n in (0, 1))
+    assert 'mysql_replica_lag_seconds{mysql_pod="mysql-1"}' in both
+    assert 'mysql_replica_lag_primary_transactions{mysql_pod="mysql-1"}' in both
+    assert 'mysql_semi_sync_source_on{mysql_pod="mysql-0"}' in both
+    assert 'mysql_semi_sync_replica_on{mysql_pod="mysql-1"}' in both
+    assert 'http_request_duration_seconds_count{method="GET",route="mysql_pod",status="200"}' in both
+    assert 'db_pool_connections{mysql_pod="mysql-0",state="idle"}' in both
+    writer = inside("curl", "-s", f"http://{address(demo, 'write-app-0')}:9090/metrics")
+    assert 'db_pool_connections{mysql_pod="mysql-0",state="idle"}' in writer
+    assert get(demo, "/metrics").status_code == 404
+
+
+def opened(demo):
+    """How many connections the apps have opened so far, to both servers."""
+    query = "SELECT SUM(TOTAL_CONNECTIONS) FROM performance_schema.users WHERE USER IN ('appuser', 'readuser')"
+    return sum(int(demo.sql(server, query)[0][0]) for server in (0, 1))
+
+
+def cpu_seconds(pids):
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def test_an_idle_deployment_is_quiet_and_the_first_request_is_as_fast_as_any(demo, inside):
+    get(demo, "/")
+    pids = list(environments(demo))
+    assert len(pids) >= 8  # two pods of each app, each with gunicorn's arbiter and its worker
+    count, seconds = "cat /proc/net/snmp | awk '/^Udp: [0-9]/ {print $5}'", 30
+    time.sleep(12)  # until no request has come for a while: that, and the next wait, are what is tested
+    before = opened(demo), int(inside("sh", "-c", count)), cpu_seconds(pids)
+    time.sleep(seconds)
+    after = opened(demo), int(inside("sh", "-c", count)), cpu_seconds(pids)
+    assert after[0] - before[0] <= seconds / 5
+    assert after[1] - before[1] == 0, "DNS was asked"  # nothing else in the demo uses UDP
+    assert after[2] - before[2] < 0.01 * seconds * 4, "more than 1 % of a core for each pod"
+    answers = [get(demo, "/users").elapsed.total_seconds() for _ in range(20)]
+    assert max(answers[:2]) < 0.5, answers
+
+
+def test_a_silent_pod_keeps_no_page_waiting(demo):
+    get(demo, "/live")
+    demo.freeze(1)
+    try:
+        wait_until(lambda: "does not answer" in get(demo, "/live").text, 10, "it is not shown as silent")
+        times = [get(demo, path).elapsed.total_seconds() for path in ("/live", "/topology", "/dns") * 10]
+    finally:
+        demo.unfreeze(1)
+        demo.wait_until_ready(1)
+    assert max(times) < 0.5, times
+
+
+def test_open_pages_cost_one_look_at_dns_and_topology_a_second(demo, inside):
+    query = ("SELECT SUM(COUNT_STAR) FROM performance_schema.events_statements_summary_by_account_by_event_name"
+             " WHERE USER = 'readuser' AND EVENT_NAME = 'statement/sql/show_slave_status'")  # fmt: skip
+    if demo.sql(0, query) == [["NULL"]]:
+        query = query.replace("show_slave_status", "show_replica_status")
+    count = "cat /proc/net/snmp | awk '/^Udp: [0-9]/ {print $5}'"
+
+    def pages(_):
+        end = time.monotonic() + 5
+        while time.monotonic() < end:
+            assert get(demo, "/live").ok
+
+    get(demo, "/live")
+    before = int(demo.sql(0, query)[0][0]), int(inside("sh", "-c", count))
+    with concurrent.futures.ThreadPoolExecutor(8) as threads:
+        list(threads.map(pages, range(8)))
+    after = int(demo.sql(0, query)[0][0]), int(inside("sh", "-c", count))
+    assert after[0] - before[0] <= 2 * 7  # two pods of read-app
+    # A look at DNS is an SRV record and two records for each of four names; questions and answers; two pods.
+    assert after[1] - before[1] <= 2 * 7 * 2 * (1 + 2 * 4)

@@ -47,8 +47,8 @@ def test_the_same_packages_have_the_same_versions_in_both_apps():
         ({"DB_PASSWORD": ""}, "DB_PASSWORD is empty"),
         ({"DB_TLS": "yes"}, "DB_TLS is 'yes', but it must be require"),
         ({"DB_TLS": "verify"}, "DB_TLS is verify, but"),
-        ({"DB_TLS": "verify", "DB_CA": "/nowhere/ca.crt"}, r"'/nowhere/ca.crt' \(DB_CA\) .*No such file"),
-        ({"DB_TLS": "verify", "DB_CA": __file__}, "has no certificates in PEM format"),
+        ({"DB_TLS": "verify", "DB_CA": "/nowhere/ca.crt"}, "DB_CA=/nowhere/ca.crt .*No such file"),
+        ({"DB_TLS": "verify", "DB_CA": __file__}, "has no certificates"),
         *(({"DB_PORT": value}, "DB_PORT is .* but it must be a number from 1 to 65535")
           for value in ("abc", "0", "65536", "-1", "٣", "3306 ")),
     ],

@@ -59,8 +59,8 @@ def status(**other):
     ("said", "ready", "sentence"),
     [
         ({}, True, None),
-        ({"Last_SQL_Errno": 1062}, False, "Replication stopped with MySQL error 1062."),
-        ({"Replica_IO_Running": "No", "Last_IO_Errno": 13114}, False, "Replication stopped with MySQL error 13114."),
+        ({"Last_SQL_Errno": 1062}, False, "Replication stopped with MySQL error 1062:"),
+        ({"Replica_IO_Running": "No", "Last_IO_Errno": 13114}, False, "Replication stopped with MySQL error 13114:"),
         ({"Replica_IO_Running": "Connecting", "Last_IO_Errno": 2003}, True, "mysql-1 cannot reach mysql-0"),
         ({"Replica_SQL_Running": "No"}, True, "Replication was stopped."),
     ],
