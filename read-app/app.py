@@ -81,5 +81,4 @@ def read_users(query: Mapping[str, str], limit: int = 50) -> tuple[int, dict[str
 
 @app.errorhandler(Unavailable)
 def unavailable(error: Unavailable) -> Response:
-    """Answer that no MySQL pod can."""
     return web.answer(503, {"message": BUSY if isinstance(error, Busy) else AWAY})

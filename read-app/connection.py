@@ -34,7 +34,6 @@ class Connection:
         self.mysql_pod, self.server_id = self.row("SELECT @@hostname, @@server_id")
 
     def execute(self, sql: str, values: tuple[Any, ...] | None = None) -> Cursor:
-        """Run a statement, and return the cursor that has its result."""
         cursor: Cursor = self.mysql.cursor()
         cursor.execute(sql, values)
         return cursor
@@ -43,6 +42,5 @@ class Connection:
         return self.execute(sql, values).fetchone()
 
     def close(self) -> None:
-        """Close it, also when it is broken or closed already."""
         if self.mysql.open:
             self.mysql.close()

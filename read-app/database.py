@@ -14,7 +14,6 @@ from pool import Pool
 
 TRY_FOR = 5.0  # seconds, in which a read is tried again
 WAIT_FOR_GTIDS = 1.5  # seconds that a replica gets to catch up with what the client wants to see
-MOST_REFUSALS = 3
 
 READ_ONLY = "SELECT @@global.read_only"
 # As text, because making a datetime of it only to print it again costs more than the rest of the row.
@@ -33,11 +32,8 @@ class Behind(Exception):
 
 
 class Read:
-    """One read, which changes nothing and so may be tried again: `while True: with read as connection: return ...`
-
-    Each `with` lends a connection to the pod whose turn it is. If the block fails in a way that another try may mend,
-    the exception ends there, and the loop goes on. Raises Unavailable when no pod could answer, and Behind.
-    """
+    """One read, in a loop: each `with` lends a connection to the pod whose turn it is. If its block fails in a way that
+    another try may mend, the exception ends there, and the loop goes on. Raises Unavailable or Behind."""
 
     def __init__(self) -> None:
         self.began = time.monotonic()
@@ -72,7 +68,7 @@ class Read:
             return False
         log_reason(advice(error, connection.mysql_pod))
         self.refusals += not cut
-        if self.refusals == MOST_REFUSALS or waited > TRY_FOR:
+        if self.refusals == 3 or waited > TRY_FOR:
             raise Unavailable from error
         return True
 

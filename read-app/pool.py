@@ -22,12 +22,9 @@ MAX_AGE = 10.0  # seconds; a pod that left mysql-read gets no reads after that
 OPEN_EVERY = 0.5  # seconds, while requests come
 IDLE_AFTER = 10.0  # seconds without a request
 OPEN_EVERY_IDLE = 12.0  # seconds: with two pods of read-app, one new connection in six
-PAUSE = 0.1  # seconds after a connection could not be opened
 
 
 class Pool:
-    """Lends Connections, to one MySQL pod after the other."""
-
     def __init__(self) -> None:
         self.changed = threading.Condition()  # a connection is free, or was dropped
         self.kept: list[Connection] = []  # in the order in which they were opened; others are closed when released
@@ -62,7 +59,6 @@ class Pool:
             return free.pop()  # the one used last: few are kept busy, and the server has what they need in its caches
 
     def release(self, connection: Connection) -> None:
-        """Take back a connection that works."""
         with self.changed:
             keep = connection in self.kept
             if keep:
@@ -123,7 +119,7 @@ class Pool:
         except Exception as error:  # also one that no one expects: the threads that open connections must go on
             self.full = code_of(error) in FULL
             log_reason(advice(error, settings.DB_HOST))
-            time.sleep(PAUSE)
+            time.sleep(0.1)
         else:
             self.address, self.full = connection.address, False
             self.add(connection)
@@ -132,7 +128,6 @@ class Pool:
             self.changed.notify_all()
 
     def gauges(self) -> Figures:
-        """Return how many connections to each MySQL pod are idle and used, for metrics.Gauges."""
         with self.changed:
             idle = {id(each) for free in self.idle.values() for each in free}
             found = Counter((each.mysql_pod, "idle" if id(each) in idle else "used") for each in self.kept)

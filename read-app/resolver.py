@@ -9,6 +9,8 @@ import dns.resolver
 import settings
 
 TIMEOUT = 1.0  # seconds for a name
+NO_NAME, NO_ADDRESS = "There is no such name.", "The name has no address: no pod is there."
+SENTENCES: dict[type, str] = {dns.resolver.NXDOMAIN: NO_NAME, dns.resolver.NoAnswer: NO_ADDRESS}
 threads = ThreadPoolExecutor(8, "dns")
 resolver = dns.resolver.Resolver()
 
@@ -34,11 +36,7 @@ def resolve(name: str) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": name, "full_name": None, "addresses": [], "error": None}
     try:
         answer = resolver.resolve_name(name, search=True, lifetime=TIMEOUT)
-    except dns.resolver.NXDOMAIN:
-        return entry | {"error": "There is no such name."}
-    except dns.resolver.NoAnswer:
-        return entry | {"error": "The name has no address: no pod is there."}
-    except (dns.exception.DNSException, OSError):
-        return entry | {"error": "DNS does not answer."}
+    except (dns.exception.DNSException, OSError) as error:
+        return entry | {"error": SENTENCES.get(type(error), "DNS does not answer.")}
     full_name = next(iter(answer.values())).canonical_name.to_text(omit_final_dot=True)
     return entry | {"full_name": full_name, "addresses": sorted(answer.addresses())}

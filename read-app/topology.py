@@ -85,10 +85,9 @@ class Pod:
             return "bad", "does not answer", "Starting, or in trouble: see below."
         if self.role == "primary" and self.read_only:
             return "warn", "is not open for writes yet", ""
-        if self.role == "primary" and not self.semi_sync:
-            return "good", "takes every write", "No replica confirms writes now."
         if self.role == "primary":
-            return "good", "takes every write", "and waits for a replica to confirm it"
+            more = "and waits for a replica to confirm it" if self.semi_sync else "No replica confirms writes now."
+            return "good", "takes every write", more
         if self.extra_transactions:
             return "bad", f"has diverged from {self.source}", "A person must decide: see below."
         if not self.applier or not self.ready:
@@ -142,7 +141,6 @@ class Watch:
             return self.state
 
     def run(self) -> None:
-        """Look again and again."""
         try:
             while time.monotonic() - self.viewed < WATCH_FOR:
                 state = look()
@@ -181,7 +179,6 @@ def look() -> State:
 
 
 def ask(name: str) -> Pod:
-    """Return the state of one MySQL pod."""
     pod, asked = Pod(name), time.monotonic()
     host = f"{name}.{settings.MYSQL_SERVICE}"
     while pod.role is None:
@@ -262,7 +259,6 @@ def count(gtids: str) -> int:
 
 
 def why_silent(name: str, error: Exception) -> str:
-    """Return a sentence for the page on why a MySQL pod did not answer."""
     if isinstance(getattr(error, "original_exception", error), ConnectionRefusedError):
         return f"mysqld does not run on {name} (yet): kubectl logs {name}"
     if code_of(error) in (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR):
@@ -285,7 +281,6 @@ GAUGES = {  # by attribute of Pod, and role if only that has it: name and meanin
 
 
 def gauges() -> metrics.Figures:
-    """Return the state of the pods, for metrics.Gauges."""
     pods = watch.look().pods
     found = {}
     for key, (name, meaning) in GAUGES.items():

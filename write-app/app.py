@@ -54,7 +54,6 @@ def submit() -> BaseResponse:
 
 @app.get("/readyz")
 def readyz() -> Response:
-    """Tell whether a registration would be written now."""
     try:
         writable = database.is_writable()
     except Unavailable:

@@ -19,8 +19,6 @@ READ_TIMEOUT = 8.0  # seconds for an answer: longer than rpl_semi_sync_source_ti
 
 
 class Pool:
-    """Lends Writers."""
-
     def __init__(self) -> None:
         self.idle: queue.LifoQueue[Writer | None] = queue.LifoQueue()  # None: a place for one that is not open yet
         for _ in range(SIZE):
@@ -52,7 +50,6 @@ class Pool:
         self.idle.put(writer if writer.mysql.open else None)
 
     def gauges(self) -> Figures:
-        """Return how many connections are idle and used, for metrics.Gauges."""
         idle, used = sum(writer is not None for writer in self.idle.queue), SIZE - self.idle.qsize()
         return {
             "db_pool_connections": ("Connections to MySQL.", {("mysql-0", "idle"): idle, ("mysql-0", "used"): used})

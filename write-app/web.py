@@ -12,10 +12,8 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 import metrics
 import settings
 
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-)
+SELF = "; ".join(f"{what} 'self'" for what in ("script-src", "style-src", "img-src", "connect-src", "form-action"))
+POLICY = f"default-src 'none'; {SELF}; base-uri 'none'; frame-ancestors 'none'"
 HEADERS = [
     ("Content-Security-Policy", POLICY),
     ("X-Content-Type-Options", "nosniff"),
