@@ -2,7 +2,7 @@
 
 Kubernetes balances when a connection is opened, and picks the pod at random. To spread single requests and still be
 fast, the pool keeps a few connections to every pod that it was given, and the pods take turns. While requests come, one
-thread opens a connection twice a second and retires old ones, so that pods that join or leave mysql-read are noticed
+thread opens a connection every 0.7 s and retires old ones, so that pods that join or leave mysql-read are noticed
 within seconds. Between visits it opens one now and then, so that the first request after an hour finds a connection
 that is seconds old.
 """
@@ -19,7 +19,7 @@ from metrics import Figures
 READ_TIMEOUT = 1.5  # seconds; the queries take milliseconds
 PER_POD = 8  # connections kept to each MySQL pod, of the 60 that it gives this account (MAX_USER_CONNECTIONS)
 MAX_AGE = 10.0  # seconds; a pod that left mysql-read gets no reads after that
-OPEN_EVERY = 0.5  # seconds, while requests come
+OPEN_EVERY = 0.7  # seconds, while requests come
 IDLE_AFTER = 10.0  # seconds without a request
 OPEN_EVERY_IDLE = 12.0  # seconds: with two pods of read-app, one new connection in six
 
@@ -32,7 +32,7 @@ class Pool:
         self.opening = 0  # connections that are being opened because requests wait
         self.wanted = threading.Event()  # requests come
         self.asked = 0.0  # when the last one came, of time.monotonic
-        self.address: str | None = None  # of mysql-read
+        self.address: str | None = None  # of mysql-read, until connecting to it fails
         self.refreshing = False
         self.full = False  # the server refused the last connection, because it has too many
 
@@ -107,7 +107,7 @@ class Pool:
                 self.open()
             while time.monotonic() - self.asked < IDLE_AFTER:
                 time.sleep(OPEN_EVERY)
-                self.open()
+                self.open(self.address)
             self.wanted.clear()
             while not self.wanted.wait(OPEN_EVERY_IDLE):
                 self.open(self.address)  # which saves asking DNS
@@ -117,7 +117,7 @@ class Pool:
         try:
             connection = Connection(settings.DB_HOST, READ_TIMEOUT, address)
         except Exception as error:  # also one that no one expects: the threads that open connections must go on
-            self.full = code_of(error) in FULL
+            self.address, self.full = None, code_of(error) in FULL
             log_reason(advice(error, settings.DB_HOST))
             time.sleep(0.1)
         else:
