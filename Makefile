@@ -18,11 +18,15 @@ demo-clean: ## Delete the demo's data and the MySQL that was downloaded for it
 
 ##@ Test
 
-.PHONY: test pictures lint
-test: ## Run everything that can be tested without a cluster
+.PHONY: test test-unit pictures lint
+test: ## Run everything that can be tested without a cluster; shows how much of the apps' code the tests in this process reach
 	@demo/python-env .venv requirements-dev.txt
 	@exec tests/chromium >/dev/null
-	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest tests --ignore=tests/e2e
+	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest tests --ignore=tests/e2e --cov=write-app --cov=read-app
+
+test-unit: ## Run the apps' own tests: no root, no MySQL, seconds
+	@demo/python-env .venv requirements-dev.txt
+	@exec .venv/bin/python -m pytest tests/unit
 
 pictures: ## Make the pictures in images/ again: architecture.svg rendered, both pages in light and dark
 	@demo/python-env .venv requirements-dev.txt
@@ -34,6 +38,8 @@ lint: ## Check the style of Python, shell scripts, Dockerfiles and manifests, an
 	@demo/python-env .cache/lint requirements-lint.txt
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	cd write-app && ../.venv/bin/mypy app.py
+	cd read-app && ../.venv/bin/mypy app.py
 	.venv/bin/hadolint write-app/Dockerfile read-app/Dockerfile
 	.venv/bin/shellcheck --external-sources $$(grep -lsE '^#!.*(ba)?sh$$' .ci/* scripts/* demo/* tests/*)
 	BC_SKIP_MAPPING=TRUE LOG_LEVEL=ERROR .cache/lint/bin/checkov --config-file .checkov.yaml

@@ -163,18 +163,21 @@ def judge(figures, turns, memory, mysql, balance, newcomer, copies):
     def over_naive(path):
         return report.ratio(figures, (path, 16, "ours", SMALL), (path, 16, "naive", SMALL))
 
-    def over_ceiling(path):
-        return report.ratio(turns[path], ("ours", SMALL), ("ceiling", SMALL))
+    def over(path, ceiling, figure="rate"):
+        return report.ratio(turns[path], ("ours", SMALL), (ceiling, SMALL), figure)
 
     slower = report.ratio(turns[USERS], ("ours", LARGE), ("ours", SMALL), "p99_ms")
     measured = [*figures.items(), *(item for path in turns for item in turns[path].items())]
     failed = sum(each["errors"] for key, results in measured if "ours" in key for each in results)
     return [
         ("/users over the naive app", over_naive(USERS), "at least", 8),
-        ("/users over the ceiling", over_ceiling(USERS), "at least", 0.8),
-        ("/mysql-pod over the ceiling", over_ceiling(IDENTITY), "at least", 0.8),
+        ("/users over Flask's ceiling", over(USERS, "flask"), "at least", 0.9),
+        ("/mysql-pod over Flask's ceiling", over(IDENTITY, "flask"), "at least", 0.9),
         ("/submit over the naive app", over_naive(SUBMIT), "at least", 3),
-        ("/submit over the ceiling", over_ceiling(SUBMIT), "at least", 0.8),
+        ("/submit over the bare ceiling", over(SUBMIT, "ceiling"), "at least", 0.8),
+        ("/users, p99 over that of Flask's ceiling", over(USERS, "flask", "p99_ms"), "at most", 1.3),
+        ("/mysql-pod, p99 over that of Flask's ceiling", over(IDENTITY, "flask", "p99_ms"), "at most", 1.3),
+        ("/submit, p99 over that of the bare ceiling", over(SUBMIT, "ceiling", "p99_ms"), "at most", 1.3),
         ("/users, p99 with a million users over that with a thousand", slower, "at most", 1.3),
         ("failed requests", failed + balance.failed, "at most", 0),
         ("one client, smallest share of a MySQL pod in 60 s, %", balance.share(), "at least", 25),
@@ -231,7 +234,7 @@ def write(figures, turns, trips, cold, copies, targets, rounds):
             f"{copies['mb']:,.0f} MB of data: CLONE from the primary {copies['clone']:.1f} s, `cp` of the same files "
             f"{copies['cp']:.1f} s, both until they are on disk. A killed replica with that much is ready again after "
             f"{copies['restart']:.1f} s.\n",
-            "Targets, at 16 clients with 1,000 users. Those over the ceiling and that of p99 are medians of "
+            "Targets, at 16 clients with 1,000 users. Those over a ceiling and those of p99 are medians of "
             f"{TURNS} turns, each of {SECONDS} s for the one program and {SECONDS} s for the other.\n",
             report.verdicts(targets),
         ]
@@ -254,7 +257,7 @@ def explain(figures, turns):
 
     spared = report.ratio(figures, (SUBMIT, 16, "ours", SMALL), (SUBMIT, 16, "spared", SMALL))
     return (
-        "With 16 clients and 1,000 users: the ceiling's own functions as routes of Flask, with nothing else, reach "
+        "With 16 clients and 1,000 users: Flask's ceiling, the bare one's functions as routes of Flask, reaches "
         f"{over(USERS, 'flask', 'ceiling')} (/users) and {over(IDENTITY, 'flask', 'ceiling')} (/mysql-pod) of the "
         f"ceiling; ours reaches {over(USERS, 'ours', 'flask')} and {over(IDENTITY, 'ours', 'flask')} of that. "
         "PyMySQL reads the certificates of all authorities for each connection of the naive app; were it spared that, "

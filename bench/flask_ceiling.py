@@ -25,7 +25,6 @@ def mysql_pod():
 
 def answer(question):
     """Return JSON with the headers of both apps."""
-    ceiling.connect_once()
-    response = app.json.response(question())
+    response = app.json.response(ceiling.with_connection(question))
     response.headers.extend(ceiling.HEADERS)
     return response

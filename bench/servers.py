@@ -45,9 +45,9 @@ class Server:
         pod = manifests.pod(f"{app}-0")
         environment = manifests.environment(pod.spec["containers"][0], pod) | {
             "PATH": f"{PROJECT}/.venv/bin:{os.environ['PATH']}",
-            "MALLOC_ARENA_MAX": "2",  # as in the Dockerfiles, also the next
-            "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
-            "BIND": f"127.0.0.1:{port}",
+            "BIND": "127.0.0.1",
+            "PORT": str(port),
+            "METRICS_PORT": str(port + 1000),
             "DB_USER": kind,
             "DB_PASSWORD": PASSWORD,
             "DB_NAME": database_of(app, database),

@@ -156,9 +156,7 @@ class Kubelet:
                 "WRITE_PORT": os.environ["WRITE_PORT"],
                 "READ_PORT": os.environ["READ_PORT"],
                 # Every pod of a cluster has a network of its own; here they share one.
-                "GUNICORN_CMD_ARGS": f"--bind={self.pod.address}:{spec['ports'][0]['containerPort']}"
-                if "ports" in spec
-                else "",
+                "BIND": self.pod.address,
             }
             command = containers.in_tree(self.pod.name, self.uid, spec.get("command") or image_command(source))
             return {"args": [*containers.ISOLATED, *command], "cwd": source, "env": containers.environment(environment)}

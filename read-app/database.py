@@ -1,10 +1,15 @@
-"""What is read from MySQL. Every read is one round trip, and is tried again at another pod if one fails."""
+"""What is read from MySQL: one round trip a read, and another try, at another pod, if it fails."""
 
 import time
+from types import TracebackType
+from typing import Any
 
 import pymysql
+from pymysql.constants import ER
 
-from errors import Behind, Unavailable, is_cut, log_error
+import metrics
+from connection import Connection
+from errors import Unavailable, advice, code_of, log_reason
 from pool import Pool
 
 TRY_FOR = 5.0  # seconds, in which a read is tried again
@@ -19,80 +24,85 @@ FROM users WHERE id < %s ORDER BY id DESC LIMIT %s
 HAS_GTIDS = "SELECT GTID_SUBSET(%s, @@global.gtid_executed)"
 
 pool = Pool()
+metrics.Gauges(["mysql_pod", "state"], pool.gauges)
 
 
-def users(limit, before, after=None):
+class Behind(Exception):
+    """The MySQL pod `args[0]` still lacks the transaction that the client wants to see."""
+
+
+class Read:
+    """One read, in a loop: each `with` lends a connection to the pod whose turn it is. If its block fails in a way that
+    another try may mend, the exception ends there, and the loop goes on. Raises Unavailable or Behind."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.refusals = 0
+        self.prefer: str | None = None
+        self.pause = 0.01
+
+    def __enter__(self) -> Connection:
+        self.connection = pool.acquire(self.began + TRY_FOR, self.prefer)
+        self.prefer = None
+        return self.connection
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> bool:
+        connection, waited = self.connection, time.monotonic() - self.began
+        if error is None:
+            pool.release(connection)
+            return False
+        if isinstance(error, Behind):
+            # Ask that pod again, rather than WAIT_FOR_EXECUTED_GTID_SET: others can use the connection meanwhile.
+            pool.release(connection)
+            if waited + self.pause > WAIT_FOR_GTIDS:
+                return False
+            time.sleep(self.pause)
+            self.pause *= 1.5
+            self.prefer = connection.mysql_pod
+            return True
+        expected, code = isinstance(error, pymysql.Error | OSError), code_of(error)
+        # Did the connection fail, and not the statement? After another kind of error, an answer may still be coming.
+        cut = expected and (code == 0 or code >= 2000 or code == ER.SERVER_SHUTDOWN)
+        pool.drop(connection, pod_too=cut)
+        if not expected:
+            return False
+        log_reason(advice(error, connection.mysql_pod))
+        self.refusals += not cut
+        if self.refusals == 3 or waited > TRY_FOR:
+            raise Unavailable from error
+        return True
+
+
+def users(limit: int, before: int, after: str | None = None) -> dict[str, Any]:
     """Return a page of users, newest first, and who answered. Raises Unavailable, or Behind.
 
     limit: how many users at most; before: only users with a smaller id; after: GTIDs that the pod must have.
     """
-
-    def page(reader):
-        if after and not reader.row(HAS_GTIDS, (after,))[0]:
-            raise Behind(reader.mysql_pod)
-        rows = reader.rows(USERS, (before, limit + 1))
-        read_only = rows[0][-1] if rows else reader.row(READ_ONLY)[0]
-        found = [
-            {"id": number, "name": name, "email": email, "created_at": made.replace(" ", "T") + "Z"}
-            for number, name, email, made, _ in rows[:limit]
-        ]
-        return {
-            "users": found,
-            "next": found[-1]["id"] if len(rows) > limit else None,
-            "mysql_pod": reader.mysql_pod,
-            "read_only": bool(read_only),
-        }
-
-    deadline = time.monotonic() + WAIT_FOR_GTIDS
-    pause = 0.01
-    pod = None
+    read = Read()
     while True:
-        try:
-            return read(page, pod)
-        except Behind as behind:
-            # Ask that pod again, rather than WAIT_FOR_EXECUTED_GTID_SET: others can use the connection meanwhile.
-            pod = behind.mysql_pod
-            if time.monotonic() + pause > deadline:
-                raise
-        time.sleep(pause)
-        pause *= 1.5
+        with read as connection:
+            if after and not connection.row(HAS_GTIDS, (after,))[0]:
+                raise Behind(connection.mysql_pod)
+            rows = connection.execute(USERS, (before, limit + 1)).fetchall()
+            read_only = rows[0][-1] if rows else connection.row(READ_ONLY)[0]
+            break
+    found = [
+        {"id": number, "name": name, "email": email, "created_at": made.replace(" ", "T") + "Z"}
+        for number, name, email, made, _ in rows[:limit]
+    ]
+    return {
+        "users": found,
+        "next": found[-1]["id"] if len(rows) > limit else None,
+        "mysql_pod": connection.mysql_pod,
+        "read_only": bool(read_only),
+    }
 
 
-def identity():
+def identity() -> dict[str, Any]:
     """Return which MySQL pod answers. Raises Unavailable."""
-
-    def who(reader):
-        (read_only,) = reader.row(READ_ONLY)
-        return {"mysql_pod": reader.mysql_pod, "server_id": reader.server_id, "read_only": bool(read_only)}
-
-    return read(who)
-
-
-def read(question, prefer=None):
-    """Return question(reader), asked of the MySQL pod whose turn it is (or `prefer`), and of others if that fails.
-
-    A read changes nothing, so it can be asked again. Raises Unavailable when none could answer, and what
-    `question` raises.
-    """
-    deadline = time.monotonic() + TRY_FOR
-    refusals = 0
+    read = Read()
     while True:
-        reader = pool.lend(deadline, prefer)
-        try:
-            result = question(reader)
-        except (pymysql.Error, OSError) as error:
-            if is_cut(error):
-                pool.drop(reader)
-            else:
-                pool.give_back(reader)
-                refusals += 1
-            log_error(error, reader.mysql_pod)
-        except BaseException:
-            pool.give_back(reader)
-            raise
-        else:
-            pool.give_back(reader)
-            return result
-        prefer = None
-        if refusals == 3 or time.monotonic() > deadline:
-            raise Unavailable
+        with read as connection:
+            (read_only,) = connection.row(READ_ONLY)
+            break
+    return {"mysql_pod": connection.mysql_pod, "server_id": connection.server_id, "read_only": bool(read_only)}

@@ -1,88 +1,55 @@
-"""What /metrics shows to Prometheus."""
+"""What Prometheus is told of this pod, on a port of its own; and the access log."""
 
-import functools
-import os
+import json
 import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from flask import Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, Histogram, generate_latest, multiprocess
+from flask import request
+from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, start_http_server
 from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
-OWN = CollectorRegistry()
-REQUESTS = Histogram(
-    "http_request_duration_seconds",
-    "Time to answer a request.",
-    ["method", "endpoint", "status"],
-    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
-    registry=OWN,
-)
-CONNECTIONS = Gauge(
-    "db_pool_connections", "Free connections to a MySQL pod.", ["mysql_pod"], multiprocess_mode="livesum", registry=OWN
-)
+import settings
 
-
-def count_requests(app, look):
-    """Serve /metrics, and measure every request to `app`, whose routes exist already. `look` returns the topology."""
-
-    @app.get("/metrics")
-    def metrics():
-        """Return the figures of all worker processes, and of MySQL as seen from here, in Prometheus's text format."""
-        registry = CollectorRegistry()
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            multiprocess.MultiProcessCollector(registry)
-        else:
-            registry.register(REQUESTS)
-            registry.register(CONNECTIONS)
-        registry.register(Topology(look))
-        return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
-
-    wsgi_app = app.wsgi_app
-    # Only routes and known methods become labels, or a client could make any number of time series.
-    endpoints = {rule.rule: rule.endpoint for rule in app.url_map.iter_rules() if not rule.arguments}
-    methods = {"GET", "HEAD", "POST", "OPTIONS"}
-    histogram = functools.cache(REQUESTS.labels)  # one for each combination
-
-    def measured(environ, start_response):
-        began = time.perf_counter()
-
-        def start(status, headers, exc_info=None):
-            method = environ["REQUEST_METHOD"]
-            endpoint = endpoints.get(environ["PATH_INFO"], "other")
-            labels = method if method in methods else "other", endpoint, status[:3]
-            histogram(*labels).observe(time.perf_counter() - began)
-            return start_response(status, headers, exc_info)
-
-        return wsgi_app(environ, start)
-
-    app.wsgi_app = measured
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+BUCKETS = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+LABELS = ["method", "route", "status"]
+REQUESTS = Histogram("http_request_duration_seconds", "Time to answer.", LABELS, registry=REGISTRY, buckets=BUCKETS)
+BUILD = Gauge("app_build_info", "Always 1: what runs here.", ["app", "version", "db_tls"], registry=REGISTRY)
+BUILD.labels(settings.APP, settings.VERSION, settings.DB_TLS).set(1)
+Figures = Mapping[str, tuple[str, Mapping[Any, float]]]  # by name: the meaning, and {values of the labels: value}
 
 
-class Topology:
-    """The state of MySQL, taken when Prometheus asks."""
+class Gauges(Collector):
+    """Gauges that are read when Prometheus asks, and so disappear with what they tell of."""
 
-    def __init__(self, look):
-        self.look = look
+    def __init__(self, labels: list[str], read: Callable[[], Figures]) -> None:
+        self.labels, self.read = labels, read
+        REGISTRY.register(self)
 
-    def collect(self):
-        """Yield one gauge for each figure, with a value for each MySQL pod that has it."""
-        gauges = {
-            "ready": GaugeMetricFamily(
-                "mysql_ready", "1: it answers, and its replication is healthy.", labels=["mysql_pod"]
-            ),
-            "read_only": GaugeMetricFamily("mysql_read_only", "1: it takes no writes.", labels=["mysql_pod"]),
-            "receiver": GaugeMetricFamily("mysql_replica_receiver_running", "1: it receives.", labels=["mysql_pod"]),
-            "applier": GaugeMetricFamily("mysql_replica_applier_running", "1: it applies.", labels=["mysql_pod"]),
-            "lag_seconds": GaugeMetricFamily("mysql_replica_lag_seconds", "Seconds behind.", labels=["mysql_pod"]),
-            "lag_transactions": GaugeMetricFamily(
-                "mysql_replica_lag_transactions", "Transactions behind its source.", labels=["mysql_pod"]
-            ),
-            "semi_sync": GaugeMetricFamily("mysql_semi_sync_on", "1: semi-sync is on.", labels=["mysql_pod"]),
-            "semi_sync_clients": GaugeMetricFamily(
-                "mysql_semi_sync_replicas", "Replicas that acknowledge.", labels=["mysql_pod"]
-            ),
-        }
-        for pod in self.look()["pods"]:
-            for key, gauge in gauges.items():
-                if pod[key] is not None:
-                    gauge.add_metric([pod["name"]], pod[key])
-        yield from gauges.values()
+    def describe(self) -> list[GaugeMetricFamily]:
+        return []  # so that nothing is read before Prometheus asks
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        for name, (meaning, values) in self.read().items():
+            family = GaugeMetricFamily(name, meaning, labels=self.labels)
+            for key, value in values.items():
+                family.add_metric(key, value)
+            yield family
+
+
+def serve() -> None:
+    start_http_server(settings.METRICS_PORT, settings.BIND.strip("[]"), REGISTRY)
+
+
+def observe(seconds: float, status: int) -> None:
+    """Count the request that was answered now, and log it as a line of JSON if ACCESS_LOG is 1."""
+    # Only routes and known methods become labels, or a client could create any number of time series.
+    method = request.method if request.method in ("GET", "HEAD", "POST", "OPTIONS") else "other"
+    REQUESTS.labels(method, request.endpoint or "other", status).observe(seconds)
+    if settings.ACCESS_LOG:
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = {"time": when, "client": request.remote_addr, "method": request.method, "path": request.full_path}
+        print(json.dumps(line | {"status": status, "seconds": round(seconds, 6), "pod": settings.POD_NAME}), flush=True)

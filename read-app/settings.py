@@ -1,5 +1,6 @@
 """What the environment says, checked once: a wrong setting stops the app with a sentence."""
 
+import logging
 import os
 import socket
 import ssl
@@ -7,43 +8,54 @@ import sys
 
 import tls
 
+VERSION = "1.0.0"  # the image's
 
-def number(name, default, low, high):
-    """Return environment variable `name` as a whole number from `low` to `high`; stop the app if it is none."""
+
+def port(name: str, default: int) -> int:
+    """Return environment variable `name` as the number of a port; stop the app if it is none."""
     text = os.environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and low <= int(text) <= high):
-        sys.exit(
-            f"{name} is {text!r}, but it must be a number from {low} to {high}. Correct it in the Deployment's env."
-        )
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        sys.exit(f"{name} is {text!r}, but it must be a number from 1 to 65535. Correct it in the Deployment's env.")
     return int(text)
 
 
-DB_HOST = os.environ.get("DB_HOST") or "mysql-read"
-DB_PORT = number("DB_PORT", 3306, 1, 65535)
-DB_USER = os.environ.get("DB_USER") or "readuser"
-DB_PASSWORD = os.environ.get("DB_PASSWORD", "")
-DB_NAME = os.environ.get("DB_NAME") or "userdb"
-# A file with the certificate authority that signed the servers' certificates. If it is there, certificate and
-# name of the server are verified; if not, the connection is encrypted but could be to an impostor.
-DB_CA = os.environ.get("DB_CA") or ""
-POD_NAME = os.environ.get("POD_NAME") or socket.gethostname()
-READ_PORT = number("READ_PORT", 30001, 1, 65535)
-WRITE_PORT = number("WRITE_PORT", 30000, 1, 65535)
-MYSQL_SERVICE = os.environ.get("MYSQL_SERVICE") or "mysql"
-
-
-def tls_context():
-    """Return how connections are encrypted: with the server verified, certificate and name, if there is a CA file."""
-    if os.path.exists(DB_CA):
+def tls_context() -> ssl.SSLContext:
+    """Return how connections to MySQL are encrypted. Stop the app if DB_TLS asks for what cannot be done."""
+    if DB_TLS not in ("require", "verify"):
+        sys.exit(f"DB_TLS is {DB_TLS!r}, but it must be require (encrypt) or verify (also check the server).")
+    if DB_TLS == "verify":
         try:
-            return ssl.create_default_context(cafile=DB_CA)
+            return ssl.create_default_context(cafile=DB_CA or "DB_CA is empty")
         except OSError as error:
-            sys.exit(f"{DB_CA} (DB_CA) is no readable file of certificates in PEM format: {error.strerror or error}")
+            sys.exit(
+                f"DB_TLS is verify, but DB_CA={DB_CA} has no certificates: {error}. Is the Secret mysql-tls there?"
+            )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
 
 
+DB_PORT = port("DB_PORT", 3306)
+DB_PASSWORD = os.environ.get("DB_PASSWORD") or sys.exit("DB_PASSWORD is empty. Is the key in the Secret set?")
+DB_NAME = os.environ.get("DB_NAME") or "userdb"
+DB_TLS = os.environ.get("DB_TLS") or "require"
+DB_CA = os.environ.get("DB_CA") or ""  # a file: the certificate authority that signed the servers' certificates
 TLS = tls_context()
 TLS.sslsocket_class = tls.Socket
+POD_NAME = os.environ.get("POD_NAME") or socket.gethostname()
+BIND = os.environ.get("BIND") or ("[::]" if socket.has_dualstack_ipv6() else "0.0.0.0")  # noqa: S104 - [::]: IPv4, too
+PORT = port("PORT", 8080)
+METRICS_PORT = port("METRICS_PORT", 9090)
+ACCESS_LOG = os.environ.get("ACCESS_LOG") == "1"
+
+logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+logging.info("TLS with MySQL: DB_TLS=%s, the server %s verified.", DB_TLS, "is" if DB_TLS == "verify" else "is not")
+
+# ---- of this app only, from here on ----
+
+APP = "read-app"
+DB_HOST = os.environ.get("DB_HOST") or "mysql-read"
+DB_USER = os.environ.get("DB_USER") or "readuser"
+WRITE_PORT = port("WRITE_PORT", 30000)
+MYSQL_SERVICE = os.environ.get("MYSQL_SERVICE") or "mysql"

@@ -1,37 +1,35 @@
-"""TLS sockets that are not confused by what happened to another connection.
+"""TLS sockets that are not confused by what happened to another connection (CPython issue 148594).
 
-When a TLS connection breaks, Python leaves the error in a list that OpenSSL keeps for each thread (seen with Python
-3.14 and OpenSSL 3.6; CPython issue 148594). The thread's next read on any other connection, a healthy one, then fails
-with the old error: BrokenPipeError. One killed server would cost the connections to all others.
+When a TLS connection breaks, Python 3.14 may leave the error in a list that OpenSSL keeps for each thread. The thread's
+next read on another connection, a healthy one, then fails with that error. All connections of a gevent worker share one
+thread, so one killed server would break them all. This file can go when Python is fixed.
 """
 
 import contextlib
 import ssl
+from collections.abc import Callable
+from typing import Any
 
 spare = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
+def clearing(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Return `method` with one change: if it raises OSError, this thread's list of OpenSSL errors is emptied first."""
+
+    def call(*args: Any, **more: Any) -> Any:
+        try:
+            return method(*args, **more)
+        except OSError:
+            with contextlib.suppress(ssl.SSLError):
+                spare.set_ciphers("")  # always refused, after the list was emptied; the module has no plain way
+            raise
+
+    return call
+
+
 class Socket(ssl.SSLSocket):
-    """An SSLSocket that empties that list after each error. Everything it sends and receives goes through these."""
+    """An SSLSocket that empties that list after each error. All that it sends and receives goes through these."""
 
-    def do_handshake(self, *args):
-        """As in SSLSocket."""
-        return forgetting(super().do_handshake, *args)
-
-    def read(self, *args):
-        """As in SSLSocket."""
-        return forgetting(super().read, *args)
-
-    def send(self, *args):
-        """As in SSLSocket."""
-        return forgetting(super().send, *args)
-
-
-def forgetting(function, *args):
-    """Return function(*args). If it raises OSError, empty this thread's list of OpenSSL errors before."""
-    try:
-        return function(*args)
-    except OSError:
-        with contextlib.suppress(ssl.SSLError):
-            spare.set_ciphers("")  # always refused, after the list was emptied; the module has no plain way
-        raise
+    do_handshake = clearing(ssl.SSLSocket.do_handshake)
+    read = clearing(ssl.SSLSocket.read)
+    send = clearing(ssl.SSLSocket.send)

@@ -1,26 +1,33 @@
 """How the MySQL pods replicate, asked of each of them directly.
 
-The pods are found through the headless Service, so those that are not ready are seen, too. All are asked at the
-same time, over connections that are kept; one that is away costs a second, and has a sentence in its entry.
+The pods are found through the headless Service, so those that are not ready are seen, too. All are asked at the same
+time, over connections that are kept, once a second while there are viewers. No viewer waits for a pod that is silent:
+each gets what is known, and its age.
 """
 
 import json
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import dns.exception
 import pymysql
 from pymysql.constants import ER
 from pymysql.cursors import DictCursor
 
-import names
+import metrics
+import resolver
 import settings
-from errors import log_error
-from pool import Reader
+from connection import Connection
+from errors import advice, code_of, log_reason
 
 TIMEOUT = 1.0  # seconds that a pod gets to answer
-KEEP_FOR = 1.0  # seconds: many open pages cost no more than one
+EVERY = 1.0  # seconds between two looks: many open pages cost no more than one
+FIRST_LOOK = 0.2  # seconds that the first viewer waits at most
+WATCH_FOR = 5.0  # seconds after the last viewer
 
 SERVER = """
 SELECT @@server_id, @@global.read_only, REPLACE(@@global.gtid_executed, '\\n', ''), (
@@ -28,176 +35,259 @@ SELECT @@server_id, @@global.read_only, REPLACE(@@global.gtid_executed, '\\n', '
   WHERE VARIABLE_NAME IN ('Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_replica_status')
 )
 """
-# What a replica has and its source lacks, and the reverse.
+# What a replica has and another pod lacks, and the reverse.
 COMPARE = """
 SELECT REPLACE(GTID_SUBTRACT(%s, @@global.gtid_executed), '\\n', ''),
   REPLACE(GTID_SUBTRACT(@@global.gtid_executed, %s), '\\n', '')
 """
 
-threads = ThreadPoolExecutor(16, "topology")
-readers = {}  # MySQL pod: the connection to it
-lock = threading.Lock()
-latest = (float("-inf"), {})  # when it was taken, and the topology
+
+@dataclass
+class Pod:
+    """A MySQL pod. What is not known or does not apply is None."""
+
+    name: str
+    address: str | None = None
+    server_id: int | None = None
+    role: str | None = None  # primary or replica
+    source: str | None = None  # the pod that it follows
+    receiver: bool | None = None  # is this thread running?
+    applier: bool | None = None
+    lag_seconds: int | None = None
+    lag_transactions: int | None = None  # behind its source
+    lag_primary_transactions: int | None = None  # behind the primary
+    semi_sync: bool | None = None  # is it on? a primary waits for acknowledgements, a replica sends them
+    semi_sync_clients: int | None = None
+    read_only: bool | None = None
+    ready: bool = False
+    error: str | None = None  # a sentence
+    extra_transactions: str | None = None  # GTIDs that its source lacks
+    executed: str | None = None  # GTIDs
+    listed: bool = True  # DNS has a record of it
+
+    def entry(self) -> dict[str, Any]:
+        """Return the entry of /topology."""
+        return {name: value for name, value in asdict(self).items() if name not in ("executed", "listed")}
+
+    @property
+    def copying(self) -> str:
+        """How data comes to this replica, empty if it does not."""
+        if not (self.receiver and self.applier) or self.extra_transactions:
+            return ""
+        return "copied, and confirmed (semi-sync)" if self.semi_sync else "copied (asynchronous)"
+
+    def in_words(self) -> tuple[str, str, str]:
+        """Return how the pod is: "good", "warn" or "bad", what it does, and a few words more."""
+        behind = self.lag_transactions or 0
+        if not self.listed:
+            return "bad", "is gone", "The StatefulSet recreates it."
+        if not self.role:
+            return "bad", "does not answer", "Starting, or in trouble: see below."
+        if self.role == "primary" and self.read_only:
+            return "warn", "is not open for writes yet", ""
+        if self.role == "primary":
+            more = "and waits for a replica to confirm it" if self.semi_sync else "No replica confirms writes now."
+            return "good", "takes every write", more
+        if self.extra_transactions:
+            return "bad", f"has diverged from {self.source}", "A person must decide: see below."
+        if not self.applier or not self.ready:
+            return "bad", "is not copying", "Why: see below."
+        if not self.receiver:
+            return "warn", f"waits for {self.source}", "and serves what it has"
+        if self.lag_seconds or behind > 5:
+            more = f"{behind} transactions to apply" if behind else ""
+            return "warn", f"{self.lag_seconds or 0} s behind {self.source}", more
+        return "good", f"up to date with {self.source}", "confirms what it has received" if self.semi_sync else ""
 
 
-def look():
-    """Return {"pods": [an entry for each MySQL pod, in order], "error": a sentence or None}; a second old at most.
+@dataclass
+class State:
+    """What was seen of all pods, and of DNS, in one look."""
 
-    An entry has name, address, server_id, role ("primary" or "replica"), source (the pod that
-    it follows), receiver and applier (are they running?), lag_seconds, lag_transactions,
-    semi_sync (is it on?), semi_sync_clients, read_only, ready, error (a sentence), extra_transactions (a GTID set that
-    its source lacks) and commands (by whose data they keep: "source" or "this"). What is not known or does not apply
-    is None.
-    """
-    global latest
-    with lock:
-        taken, topology = latest
-        if time.monotonic() - taken > KEEP_FOR:
-            topology = ask_all()
-            latest = time.monotonic(), topology
-        return topology
+    pods: list[Pod] = field(default_factory=list)
+    names: list[dict[str, Any]] = field(default_factory=list)  # what resolver.table returned
+    error: str | None = "Nothing is known of the MySQL pods yet."
+    taken: float = field(default_factory=time.monotonic)
 
+    def age(self) -> float:
+        """Return how many seconds ago the look began."""
+        return round(time.monotonic() - self.taken, 1)
 
-def ask_all():
-    """Ask every MySQL pod, and then every source whether it has what its replica has."""
-    error = None
-    try:
-        pods = names.mysql_pods()
-    except dns.exception.DNSException:
-        pods = []
-        error = f"DNS has no record of the headless Service {settings.MYSQL_SERVICE}: there is no MySQL pod, or no DNS."
-    for pod in readers.keys() - set(pods):
-        forget(pod)
-    entries = list(threads.map(ask, pods))
-    known = {entry["name"]: entry for entry in entries}
-    replicas = [entry for entry in entries if entry["executed"] and known.get(entry["source"], {}).get("executed")]
-    # In this order: a transaction that commits in between must not look as if the source lacked it.
-    list(threads.map(compare, replicas))
-    for entry in entries:
-        del entry["executed"]
-    return {"pods": entries, "error": error}
+    def drawn(self, seen: int) -> dict[str, Any]:
+        """Return what live.html draws: every ordinal up to the last or to `seen`, also the pods that are gone."""
+        known = {int(pod.name.rpartition("-")[2]): pod for pod in self.pods}
+        last = min(max(max(known, default=0) + 1, seen), 20)
+        pods = [known.get(ordinal) or Pod(f"mysql-{ordinal}", listed=False) for ordinal in range(last)]
+        return {"pods": pods, "names": self.names, "error": self.error, "state_age": self.age()}
 
 
-def ask(pod):
-    """Return the entry of one MySQL pod."""
-    entry = dict.fromkeys(
-        "name address server_id role source receiver applier lag_seconds lag_transactions semi_sync semi_sync_clients "
-        "read_only ready error extra_transactions commands executed".split()
-    ) | {"name": pod, "ready": False}
-    asked = time.monotonic()
-    try:
+class Watch:
+    """The last look. One thread looks again every second, until no viewer has come for a while."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self.state = State()
+        self.viewed = 0.0
+        self.running = False
+
+    def look(self) -> State:
+        """Return what is known. Only the first viewer after a while waits, and a fraction of a second at most."""
+        with self.changed:
+            self.viewed = time.monotonic()
+            if not self.running:
+                self.running = True
+                threading.Thread(target=self.run, daemon=True).start()
+                self.changed.wait(FIRST_LOOK)
+            return self.state
+
+    def run(self) -> None:
         try:
-            reader = readers.get(pod) or connect(pod)
-            server = reader.row(SERVER)
-        except (pymysql.Error, OSError):
-            # The pod may have been replaced by one of the same name. One that did not answer is not asked again.
-            if time.monotonic() - asked >= TIMEOUT:
-                raise
-            forget(pod)
-            reader = connect(pod)
-            server = reader.row(SERVER)
-        entry["address"] = reader.address
-        entry["server_id"], entry["read_only"], entry["executed"] = server[0], bool(server[1]), server[2]
-        with reader.connection.cursor(DictCursor) as cursor:
-            cursor.execute("SHOW REPLICA STATUS")
-            status = cursor.fetchone()
-    except (pymysql.Error, OSError) as error:
-        forget(pod)
-        log_error(error, host(pod))
-        addresses = names.resolve(host(pod))["addresses"]
-        return entry | {"address": addresses[0] if addresses else None, "error": why_silent(pod, error)}
-    semi_sync = json.loads(server[3] or "{}")
-    if status:
-        describe_replica(entry, status)
-        entry["semi_sync"] = semi_sync.get("Rpl_semi_sync_replica_status") == "ON"
-    else:
-        entry["role"] = "primary"
-        entry["ready"] = True
-        entry["semi_sync"] = semi_sync.get("Rpl_semi_sync_source_status") == "ON"
-        entry["semi_sync_clients"] = int(semi_sync.get("Rpl_semi_sync_source_clients", 0))
-        if entry["read_only"]:
-            entry["error"] = f"{pod} is not open for writes yet. Its log says why: kubectl logs {pod}"
-    return entry
+            while time.monotonic() - self.viewed < WATCH_FOR:
+                state = look()
+                with self.changed:
+                    self.state = state
+                    self.changed.notify_all()
+                time.sleep(max(0.0, EVERY - (time.monotonic() - state.taken)))
+        finally:
+            self.running = False
 
 
-def describe_replica(entry, status):
-    """Fill in what SHOW REPLICA STATUS says."""
-    pod = entry["name"]
-    entry["role"] = "replica"
-    entry["source"] = status["Source_Host"].removesuffix(f".{settings.MYSQL_SERVICE}")
-    entry["receiver"] = status["Replica_IO_Running"] == "Yes"
-    entry["applier"] = status["Replica_SQL_Running"] == "Yes"
-    entry["lag_seconds"] = status["Seconds_Behind_Source"]
-    number = status["Last_SQL_Errno"] or (status["Replica_IO_Running"] == "No" and status["Last_IO_Errno"])
-    entry["ready"] = not number
-    if number:
-        entry["error"] = (
-            f"Replication stopped with MySQL error {number}. The details: "
-            f"kubectl exec {pod} -- mysql -u root --vertical -e 'SHOW REPLICA STATUS'"
-        )
-    elif status["Replica_IO_Running"] == "Connecting":
-        entry["error"] = f"{pod} cannot reach {entry['source']} and tries again; it serves what it has."
-    elif not (entry["receiver"] and entry["applier"]):
-        entry["error"] = f"Replication was stopped. To start it: kubectl exec {pod} -- mysql -u root -e 'START REPLICA'"
+watch = Watch()
+threads = ThreadPoolExecutor(16, "topology")
+connections: dict[str, Connection] = {}  # by MySQL pod
 
 
-def compare(entry):
-    """Ask the source of a replica which transactions either of them lacks."""
-    pod, source = entry["name"], entry["source"]
-    mine = entry["executed"]
+def look() -> State:
+    """Ask DNS, every MySQL pod, and then every source whether it has what its replica has."""
+    state = State(error=None)
     try:
-        reader = readers[source]
-        extra, missing = reader.row(COMPARE, (mine, mine))
+        names = resolver.mysql_pods()
+    except dns.exception.DNSException:
+        names = sorted(connections)
+        state.error = f"DNS has no record of the headless Service {settings.MYSQL_SERVICE}: no MySQL pod, or no DNS."
+    for name in connections.keys() - set(names):
+        connections.pop(name).close()
+    table = threads.submit(resolver.table, names or ["mysql-0", "mysql-1"])
+    state.pods = list(threads.map(ask, names))
+    # After all were asked: a transaction that commits in between must not look as if the source lacked it. One after
+    # another, because a connection can be used by one thread at a time only.
+    for pod in state.pods:
+        if pod.role == "replica":
+            compare(pod)
+    state.names = table.result()
+    return state
+
+
+def ask(name: str) -> Pod:
+    pod, asked = Pod(name), time.monotonic()
+    host = f"{name}.{settings.MYSQL_SERVICE}"
+    while pod.role is None:
+        kept = connections.get(name)
+        try:
+            connection = connections[name] = kept or Connection(host, TIMEOUT)
+            pod.address = connection.address
+            pod.server_id, pod.read_only, pod.executed, semi_sync = connection.row(SERVER)
+            with connection.mysql.cursor(DictCursor) as cursor:
+                cursor.execute("SHOW REPLICA STATUS")
+                describe(pod, json.loads(semi_sync or "{}"), cursor.fetchone())
+        except (pymysql.Error, OSError) as error:
+            if broken := connections.pop(name, None):
+                broken.close()
+            # The pod may have been replaced by one of the same name. One that did not answer is not asked again.
+            if not kept or time.monotonic() - asked >= TIMEOUT:
+                log_reason(advice(error, host))
+                addresses = resolver.resolve(host)["addresses"]
+                return Pod(name, addresses[0] if addresses else None, error=why_silent(name, error))
+    return pod
+
+
+def describe(pod: Pod, semi_sync: dict[str, str], status: dict[str, Any] | None) -> None:
+    """Fill in what SHOW REPLICA STATUS says, and what the status variables say of semi-sync."""
+    pod.read_only = bool(pod.read_only)
+    if status is None:
+        pod.role, pod.ready = "primary", True
+        pod.semi_sync = semi_sync.get("Rpl_semi_sync_source_status") == "ON"
+        pod.semi_sync_clients = int(semi_sync.get("Rpl_semi_sync_source_clients", 0))
+        if pod.read_only:
+            pod.error = f"{pod.name} is not open for writes yet. Its log says why: kubectl logs {pod.name}"
+        return
+    pod.role = "replica"
+    pod.semi_sync = semi_sync.get("Rpl_semi_sync_replica_status") == "ON"
+    pod.source = status["Source_Host"].removesuffix(f".{settings.MYSQL_SERVICE}")
+    pod.receiver = status["Replica_IO_Running"] == "Yes"
+    pod.applier = status["Replica_SQL_Running"] == "Yes"
+    pod.lag_seconds = status["Seconds_Behind_Source"]
+    mysql = f"kubectl exec {pod.name} -- mysql -u root"
+    number = status["Last_SQL_Errno"] or (status["Replica_IO_Running"] == "No" and status["Last_IO_Errno"])
+    pod.ready = not number
+    if number:
+        pod.error = f"Replication stopped with MySQL error {number}: {mysql} --vertical -e 'SHOW REPLICA STATUS'"
+    elif status["Replica_IO_Running"] == "Connecting":
+        pod.error = f"{pod.name} cannot reach {pod.source} and tries again; it serves what it has."
+    elif not (pod.receiver and pod.applier):
+        pod.error = f"Replication was stopped. To start it: {mysql} -e 'START REPLICA'"
+
+
+def compare(pod: Pod) -> None:
+    """Ask the source of a replica, and the primary, which transactions either of them lacks."""
+    try:
+        source = connections[pod.source or ""]
+        extra, missing = source.row(COMPARE, (pod.executed, pod.executed))
         if extra:
             # The replica may have what its source is about to commit: with semi-sync the replica comes first.
-            reader.row("SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, 0.5)", (extra,))
-            extra, missing = reader.row(COMPARE, (mine, mine))
+            source.row("SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, 0.5)", (extra,))
+            extra, missing = source.row(COMPARE, (pod.executed, pod.executed))
+        pod.lag_transactions = count(missing)
+        if extra:
+            pod.ready = False
+            pod.extra_transactions = extra
+            what = (
+                f"{pod.name} has transactions that {pod.source} lacks: {extra}{', and the reverse' if missing else ''}"
+            )
+            pod.error = f"{what}. A person must decide which to keep: docs/operations.md#divergence says how."
+        primary = connections["mysql-0"]
+        missing = missing if primary is source else primary.row(COMPARE, (pod.executed, pod.executed))[1]
+        pod.lag_primary_transactions = count(missing)
     except (KeyError, pymysql.Error, OSError):
-        return
-    entry["lag_transactions"] = count(missing)
-    if extra:
-        entry["ready"] = False
-        entry["extra_transactions"] = extra
-        entry["commands"] = {
-            "source": f"kubectl delete pvc/data-{pod} pod/{pod}",
-            "this": f"kubectl delete pvc/data-{source} pod/{source}",
-        }
-        entry["error"] = f"{pod} has transactions that {source} lacks: {extra}. Decide whose data to keep."
+        return  # that pod's own entry says what is wrong with it
 
 
-def count(gtids):
+def count(gtids: str) -> int:
     """Return how many transactions a GTID set has, such as 'uuid:1-3:5,uuid:tag:7'."""
-    total = 0
-    for part in gtids.split(","):
-        for interval in part.split(":")[1:]:
-            first, _, last = interval.partition("-")
-            if first.isdigit():
-                total += int(last or first) - int(first) + 1
-    return total
+    intervals = re.findall(r":(\d+)(?:-(\d+))?\b", gtids)
+    return sum(int(last or first) - int(first) + 1 for first, last in intervals)
 
 
-def connect(pod):
-    """Open and keep a connection to one MySQL pod. Raises pymysql.Error or OSError."""
-    reader = readers[pod] = Reader(host(pod), TIMEOUT)
-    return reader
+def why_silent(name: str, error: Exception) -> str:
+    if isinstance(getattr(error, "original_exception", error), ConnectionRefusedError):
+        return f"mysqld does not run on {name} (yet): kubectl logs {name}"
+    if code_of(error) in (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR):
+        return f"{name} does not let read-app log in. Is the Secret's password the one that MySQL was started with?"
+    return f"{name} does not answer: kubectl get pods -o wide"
 
 
-def forget(pod):
-    """Close the connection to a MySQL pod."""
-    if reader := readers.pop(pod, None):
-        reader.close()
+GAUGES = {  # by attribute of Pod, and role if only that has it: name and meaning
+    "ready": ("mysql_ready", "1: it answers, and its replication is healthy."),
+    "read_only": ("mysql_read_only", "1: it takes no writes."),
+    "receiver": ("mysql_replica_receiver_running", "1: it receives."),
+    "applier": ("mysql_replica_applier_running", "1: it applies."),
+    "lag_seconds": ("mysql_replica_lag_seconds", "Seconds behind its source."),
+    "lag_transactions": ("mysql_replica_lag_transactions", "Transactions behind its source."),
+    "lag_primary_transactions": ("mysql_replica_lag_primary_transactions", "Transactions behind the primary."),
+    "semi_sync primary": ("mysql_semi_sync_source_on", "1: the primary waits for a replica to acknowledge."),
+    "semi_sync replica": ("mysql_semi_sync_replica_on", "1: the replica acknowledges what it receives."),
+    "semi_sync_clients": ("mysql_semi_sync_replicas", "Replicas that acknowledge."),
+}
 
 
-def host(pod):
-    """Return the name of a MySQL pod in DNS."""
-    return f"{pod}.{settings.MYSQL_SERVICE}"
+def gauges() -> metrics.Figures:
+    pods = watch.look().pods
+    found = {}
+    for key, (name, meaning) in GAUGES.items():
+        attribute, _, role = key.partition(" ")
+        values = {(pod.name,): getattr(pod, attribute) for pod in pods if role in ("", pod.role)}
+        found[name] = meaning, {pod: value for pod, value in values.items() if value is not None}
+    return found
 
 
-def why_silent(pod, error):
-    """Return a sentence for the page on why a MySQL pod did not answer."""
-    cause = getattr(error, "original_exception", error)
-    if isinstance(cause, ConnectionRefusedError):
-        return f"mysqld does not run on {pod} (yet): kubectl logs {pod}"
-    if isinstance(error, pymysql.Error) and error.args[0] in (ER.ACCESS_DENIED_ERROR, ER.DBACCESS_DENIED_ERROR):
-        return f"{pod} does not let read-app log in. Is the Secret's password the one that MySQL was started with?"
-    return f"{pod} does not answer: kubectl get pods -o wide"
+metrics.Gauges(["mysql_pod"], gauges)

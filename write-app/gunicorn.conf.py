@@ -1,37 +1,30 @@
-"""How gunicorn serves the app: `gunicorn app:app` in this folder reads this file."""
+"""How gunicorn serves the app: `gunicorn app:app` in this folder reads this file. It is the same in both apps."""
 
-import gc
+# ruff: noqa: E402 - gevent replaces what blocks in socket, ssl and threading, so nothing may import them before.
+from gevent import monkey
+
+monkey.patch_all()
+
 import os
-import tempfile
+import resource
+import sys
 
-# Each worker counts its own requests; /metrics adds them up from files in this folder.
-os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", tempfile.mkdtemp(prefix="metrics-"))
+sys.path.insert(0, os.path.dirname(__file__))
+import metrics
+import settings  # a wrong setting stops gunicorn here, with one sentence
 
-bind = os.environ.get("BIND", "0.0.0.0:8080")
-workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
-# A client that sends its request slowly keeps a thread busy with waiting: many threads (made when needed, about
-# 40 KB each), so that hundreds of such clients do not stop the service for others.
-worker_class = "gthread"
-threads = 400
-# The app is loaded once and then forked: less memory, and a wrong setting stops the server with one sentence.
-preload_app = True
-worker_tmp_dir = "/dev/shm"  # noqa: S108 - the heartbeat files: memory, so that a slow disk kills no worker
-control_socket_disable = True  # the root file system is read-only, and nobody uses it
-keepalive = 15  # seconds an idle keep-alive connection stays open
-graceful_timeout = 10  # seconds for the requests in progress when the pod is told to stop
-# Header limits: an ordinary request needs a tenth of this.
-limit_request_line = 4094
-limit_request_fields = 50
-limit_request_field_size = 8190
+# One process for each pod; more pods serve more. Each client has a greenlet, so that a slow client (slowloris)
+# costs some memory and one file descriptor, and keeps no other client waiting.
+worker_class = "gevent"
+worker_connections = 8000
+_, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # container runtimes may start with 1024
+bind = f"{settings.BIND}:{settings.PORT}"
+worker_tmp_dir = "/dev/shm"  # noqa: S108 - the heartbeat files: in memory, so that a slow disk kills no worker
+control_socket_disable = True  # the root file system is read-only, and no program uses this socket
+keepalive = 10  # seconds for a client to send its next request's headers
+graceful_timeout = 40  # seconds for the requests in progress when the pod is told to stop: more than any takes
 
 
-def when_ready(server):
-    """Before the workers are forked: what the garbage collector looks at, it writes to, and they no longer share it."""
-    gc.freeze()
-
-
-def child_exit(server, worker):
-    """Forget the gauges of a worker that ended."""
-    from prometheus_client import multiprocess
-
-    multiprocess.mark_process_dead(worker.pid)
+def post_worker_init(worker: object) -> None:
+    metrics.serve()  # on a port of its own

@@ -1,144 +1,56 @@
 """Connections to the primary, kept open between requests.
 
-At most SIZE for each worker process, opened when needed: commits that run at the same time share one flush to disk.
-The one that was used last is lent first, so that a lone visitor's writes use one connection, and few are kept busy.
+At most SIZE for each pod, opened when needed: commits that run at the same time share one flush to disk. The one that
+was used last is lent first, so that a lone visitor's writes use one connection, and few are kept busy.
 """
 
-import select
-import socket
-import threading
+import queue
 import time
-from collections import deque
+from select import select
 
-import pymysql
-
-import metrics
 import settings
+from errors import Busy, log_reason
+from metrics import Figures
+from semi_sync import Writer
 
-SIZE = 20
-WAIT = 8  # seconds for a free one: longer than the first commit waits for a replica that is gone
-# Seconds. A new pod's first packets may be dropped, until a network policy lets it be reached, and the kernel sends the
-# third only after three seconds: to try anew is faster.
-CONNECT_TIMEOUT = 1
-# Seconds to wait for an answer: longer than rpl_semi_sync_source_timeout, for which a commit may wait for the replica.
-READ_TIMEOUT = 10
-# Milliseconds for which sent data may stay without a TCP acknowledgement: finds a node that lost power or network.
-TCP_USER_TIMEOUT = 3000
-
-# A look at semi-sync: how often it was switched off, and whether it is on, such as '0,ON'. The server reads them in
-# this order, and that matters: read the other way round, '0,ON' could be said of the moment after it was switched off.
-SEMI_SYNC = """
-SELECT {}, GROUP_CONCAT(VARIABLE_VALUE ORDER BY VARIABLE_NAME) FROM performance_schema.global_status
-WHERE VARIABLE_NAME IN ('Rpl_semi_sync_source_no_times', 'Rpl_semi_sync_source_status')
-"""
-FIRST_LOOK = SEMI_SYNC.format("@@hostname")
-
-
-class Busy(Exception):
-    """All connections are in use, and none became free in time."""
-
-
-class Writer:
-    """A connection to the primary: who answers it, and what it saw of semi-sync when it looked last.
-
-    Raises pymysql.Error or OSError.
-    """
-
-    def __init__(self):
-        self.connection = connect()
-        self.mysql_pod = self.look()
-        self.open = True
-        metrics.OPEN.inc()
-
-    def execute(self, sql, values=None):
-        """Run a statement, and return the id of the row that it inserted."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql, values)
-            return cursor.lastrowid
-
-    def row(self, sql):
-        """Return the first row of a query, or None."""
-        with self.connection.cursor() as cursor:
-            cursor.execute(sql)
-            return cursor.fetchone()
-
-    def look(self, question=FIRST_LOOK):
-        """Remember what `question` says of semi-sync, and when, and return the other thing that it asks for."""
-        found, self.semi_sync = self.row(question)
-        self.looked = time.monotonic()
-        return found
-
-    def was_cut(self):
-        """Tell whether the server closed it while it was idle: only then is there something to read. No round trip."""
-        poll = select.poll()
-        poll.register(self.connection._sock, select.POLLIN)
-        return bool(poll.poll(0))
-
-    def close(self):
-        """Close it, also when it is broken or closed already."""
-        if self.open:
-            self.open = False
-            metrics.OPEN.dec()
-        if self.connection.open:
-            self.connection.close()
+SIZE = 20  # six pods fit into MySQL's limit for this account, MAX_USER_CONNECTIONS 120
+WAIT = 6.0  # seconds for a free one: longer than the first commit waits for a replica that is gone
+READ_TIMEOUT = 8.0  # seconds for an answer: longer than rpl_semi_sync_source_timeout, for which a commit may wait
 
 
 class Pool:
-    """Lends Writers."""
+    def __init__(self) -> None:
+        self.idle: queue.LifoQueue[Writer | None] = queue.LifoQueue()  # None: a place for one that is not open yet
+        for _ in range(SIZE):
+            self.idle.put(None)
+        self.failed = 0.0  # when a connection did; older ones may lead to the same dead server
 
-    def __init__(self):
-        self.free = threading.Semaphore(SIZE)
-        self.idle = deque()
-
-    def lend(self):
+    def acquire(self) -> Writer:
         """Return a connection that was not cut, a new one if need be. Raises Busy, pymysql.Error or OSError."""
-        if not self.free.acquire(timeout=WAIT):
-            raise Busy
         try:
-            for writer in iter(self.take, None):
-                if not writer.was_cut():
-                    return writer
+            writer = self.idle.get(timeout=WAIT)
+        except queue.Empty:
+            log_reason(f"All {SIZE} connections to {settings.DB_HOST} are busy: it is slow, or waits for its replica.")
+            raise Busy from None
+        try:
+            # All that a server sends without being asked is that it closes the connection.
+            if writer and (writer.opened < self.failed or select([writer.mysql._sock], [], [], 0)[0]):
                 writer.close()
-            return Writer()
+                writer = None
+            return writer or Writer(settings.DB_HOST, READ_TIMEOUT)
         except BaseException:
-            self.free.release()
+            self.idle.put(None)
             raise
 
-    def give_back(self, writer):
-        """Take back a connection; one that was closed is not lent again."""
-        if writer.open:
-            self.idle.append(writer)
-        self.free.release()
-
-    def clear(self):
-        """Close the connections that nobody uses: one failed, and the others may lead to the same dead server."""
-        for writer in iter(self.take, None):
+    def release(self, writer: Writer, failed: bool) -> None:
+        """Take back a connection. One that failed is closed, and those that are older are not lent again."""
+        if failed:
+            self.failed = time.monotonic()
             writer.close()
+        self.idle.put(writer if writer.mysql.open else None)
 
-    def take(self):
-        """Return the idle connection that was used last, or None."""
-        try:
-            return self.idle.pop()
-        except IndexError:
-            return None
-
-
-def connect():
-    """Open a connection to the primary. Raises pymysql.Error or OSError."""
-    sock = socket.create_connection((settings.DB_HOST, settings.DB_PORT), CONNECT_TIMEOUT)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT)
-    connection = pymysql.connect(
-        host=settings.DB_HOST,
-        user=settings.DB_USER,
-        password=settings.DB_PASSWORD,
-        database=settings.DB_NAME,
-        charset="utf8mb4",
-        autocommit=True,
-        ssl=settings.TLS,
-        read_timeout=READ_TIMEOUT,
-        write_timeout=READ_TIMEOUT,
-        defer_connect=True,
-    )
-    connection.connect(sock)
-    return connection
+    def gauges(self) -> Figures:
+        idle, used = sum(writer is not None for writer in self.idle.queue), SIZE - self.idle.qsize()
+        return {
+            "db_pool_connections": ("Connections to MySQL.", {("mysql-0", "idle"): idle, ("mysql-0", "used"): used})
+        }

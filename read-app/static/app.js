@@ -107,7 +107,7 @@ startAsking();
 
 let updating = true;
 let shown = "";
-// A pod that goes is drawn as gone for a minute; then it was scaled away.
+// A pod that is gone is drawn for a minute. After that, it was scaled away.
 const seen = { pods: 1, at: 0 };
 
 async function update() {
@@ -127,7 +127,7 @@ async function update() {
 const startUpdating = repeat(update, () => 1000, () => updating);
 byId("pause").addEventListener("click", () => {
   updating = !updating;
-  byId("pause").textContent = updating ? "Pause updates" : "Go on";
+  byId("pause").textContent = updating ? "Pause updates" : "Resume updates";
   startUpdating();
 });
 startUpdating();

@@ -158,7 +158,7 @@ def test_stopped_replication_is_shown(opened, target):
     expect(replica).to_contain_text("up to date with mysql-0")
 
 
-def test_diverged_replica_is_shown_with_both_ways_out(opened, target):
+def test_diverged_replica_is_shown_and_a_person_must_decide(opened, target):
     page = opened(target.read_url)
     replica = page.locator(".topology [data-pod=mysql-1]")
     expect(replica).to_contain_text("up to date with mysql-0")
@@ -169,8 +169,8 @@ def test_diverged_replica_is_shown_with_both_ways_out(opened, target):
         expect(replica).to_contain_text("has diverged from mysql-0", timeout=REPAIR)
         words = page.locator(".words")
         expect(words).to_contain_text(gtid.partition(":")[0])
-        expect(words).to_contain_text("kubectl delete pvc/data-mysql-1 pod/mysql-1")
-        expect(words).to_contain_text("kubectl delete pvc/data-mysql-0 pod/mysql-0")
+        expect(words).to_contain_text("docs/operations.md#divergence")
+        expect(words).not_to_contain_text("delete")
         screenshot(page, "read-replica-diverged")
         check_accessibility(page)
     finally:

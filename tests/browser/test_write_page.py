@@ -13,7 +13,7 @@ MARKUP = "<img src=x onerror=alert(1)><b>bold</b>"
 def test_registered_and_read_back(opened, target):
     page = opened(target.write_url)
     fill(page, "Grace Hopper", new_email())
-    expect(page.locator("#outcome")).to_contain_text("Grace Hopper is registered")
+    expect(page.locator("#outcome")).to_contain_text(re.compile(r"User \d+ is registered"))
     way = page.locator(".path")
     expect(way).to_contain_text("mysql-0 the primary")
     expect(way.locator("summary")).to_have_text(re.compile(r"^[0-9a-f]{8}…:\d+$"))
@@ -44,7 +44,7 @@ def test_wrong_values_are_explained_at_their_fields(opened, target, javascript):
         check_accessibility(page)
 
     fill(page, "Now right", new_email())
-    expect(page.locator("#outcome")).to_contain_text("Now right is registered")
+    expect(page.locator("#outcome")).to_contain_text("is registered")
     expect(name).not_to_have_attribute("aria-invalid", "true")
     expect(name).to_have_value("")
 
@@ -67,14 +67,16 @@ def test_keyboard_alone(opened, target):
     page.keyboard.type(new_email())
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
-    expect(page.locator("#outcome")).to_contain_text("Only Keys is registered")
+    expect(page.locator("#outcome")).to_contain_text("is registered")
     expect(page.locator("#outcome")).to_be_focused()
 
 
 def test_without_javascript(opened, target):
     page = opened(target.write_url, java_script_enabled=False)
     fill(page, MARKUP, new_email())
-    expect(page.locator("#outcome")).to_contain_text(f"{MARKUP} is registered")
+    expect(page.locator("#outcome")).to_contain_text("is registered")
+    page.reload()  # registers nothing again
+    expect(page.locator("#outcome")).to_contain_text("is registered")
     page.get_by_role("link", name="Read it back").click()
     expect(page.locator("tr:target b")).to_have_text(MARKUP)
 
@@ -89,12 +91,12 @@ def test_no_answer_keeps_what_was_typed(opened, target):
     check_accessibility(page)
     page.unroute("**/submit")
     page.get_by_role("button", name="Try again").click()
-    expect(page.locator("#outcome")).to_contain_text("Patient is registered")
+    expect(page.locator("#outcome")).to_contain_text("is registered")
 
 
 def test_primary_away_and_back(opened, target):
     page = opened(target.write_url)
-    away = page.get_by_text("What you typed is still here. Reading goes on")
+    away = page.get_by_text("What you typed is still here. Reads go on")
     page.get_by_label("Name", exact=True).fill("Patient")
     page.get_by_label("Email address").fill(new_email())
     target.kill(0)  # last, because it is back within a second or two
@@ -105,7 +107,7 @@ def test_primary_away_and_back(opened, target):
     expect(page.locator(".path .lost")).to_contain_text("mysql-0")
     screenshot(page, "write-primary-away")
 
-    registered = page.get_by_text("Patient is registered")
+    registered = page.get_by_text("is registered")
     end = page.evaluate("performance.now()") + REPAIR
     while not registered.is_visible():
         assert page.evaluate("performance.now()") < end

@@ -222,27 +222,27 @@ def test_the_secret_through_an_error_page(deployment, got):
     got("the Secret through 11 error and other pages", "none shows it")
 
 
-def test_200_slow_clients_do_not_stop_the_service(deployment, got):
+def test_3000_slow_clients_do_not_stop_the_service(deployment, got):
     """Clients that send a byte now and then keep no other client waiting."""
     parts = urlsplit(deployment.write_url)
     start = b"POST /submit HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     with contextlib.ExitStack() as stack:
         slow = [
-            stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=10)) for _ in range(200)
+            stack.enter_context(socket.create_connection((parts.hostname, parts.port), timeout=10)) for _ in range(3000)
         ]
         for connection in slow:
             connection.sendall(start)
         times = []
         for _ in range(20):
-            for connection in slow[::10]:
+            for connection in slow[::150]:
                 with contextlib.suppress(OSError):
                     connection.sendall(b" ")
             began = time.monotonic()
             assert deployment.post("Quick", f"{uuid.uuid4().hex}@example.com").status_code == 201
             times.append(time.monotonic() - began)
-    assert sorted(times)[10] < 2, times
+    assert max(times) < 2, times  # with a commit on two pods, and its replication
     got(
-        "200 slow clients",
+        "3,000 slow clients",
         f"20 registrations meanwhile, median {sorted(times)[10] * 1000:.0f} ms, worst {max(times) * 1000:.0f} ms",
     )
 

@@ -126,14 +126,15 @@ def test_pod_security_restricted(item):
 
 
 def test_restricted_check_notices_each_field():
-    assert (
-        len(
-            against_restricted(
-                {"hostNetwork": True, "volumes": [{"name": "a", "hostPath": {}}], "containers": [{"name": "b"}]}
-            )
-        )
-        == 6
-    )
+    spec = {"hostNetwork": True, "volumes": [{"name": "a", "hostPath": {}}], "containers": [{"name": "b"}]}
+    assert against_restricted(spec) == [
+        "hostNetwork is on",
+        "volume a is of another kind",
+        "b may gain privileges",
+        "b keeps capabilities",
+        "b may run as root",
+        "b has no seccomp profile",
+    ]
 
 
 @pytest.mark.parametrize("item", [item for item in DEPLOYED if pod_spec(item.values[0])])
@@ -239,3 +240,21 @@ def test_no_password_outside_the_secret():
     rest = [str(item) for (kind, _), item in BY_NAME.items() if kind != "Secret"]
     assert passwords
     assert [password for password in passwords if any(password in text for text in rest)] == []
+
+
+@pytest.mark.parametrize("app", ["write-app", "read-app"])
+def test_metrics_have_a_port_of_their_own_that_no_service_has(app):
+    template = BY_NAME["Deployment", app]["spec"]["template"]
+    ports = {port["name"]: port["containerPort"] for port in template["spec"]["containers"][0]["ports"]}
+    assert template["metadata"]["annotations"]["prometheus.io/port"] == str(ports["metrics"])
+    assert [port["targetPort"] for port in BY_NAME["Service", app]["spec"]["ports"]] == ["http"]
+    [rule] = BY_NAME["NetworkPolicy", "apps"]["spec"]["ingress"]
+    assert {port["port"] for port in rule["ports"]} == {"http", "metrics"}
+
+
+@pytest.mark.parametrize("app", ["write-app", "read-app"])
+def test_tls_is_required_and_no_container_says_less_than_another(app):
+    spec = BY_NAME["Deployment", app]["spec"]["template"]["spec"]
+    for container in containers(spec):
+        environment = {each["name"]: each.get("value") for each in container["env"]}
+        assert (environment["DB_TLS"], environment["DB_CA"]) == ("require", "/tls/ca.crt")

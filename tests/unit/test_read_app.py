@@ -1,14 +1,8 @@
 """read-app without a database: what it refuses, how it says so, and the parts that need no server."""
 
-import gc
-import itertools
 import socket
-import threading
-import time
 
 import pytest
-from werkzeug.test import create_environ
-from werkzeug.wrappers import Request
 
 GTID = "3e11fa47-71ca-11e1-9e33-c80aa9429562:23"
 
@@ -33,7 +27,7 @@ def test_bad_query(read_app, query):
      f"after={GTID}-30:40", f"after={GTID},{GTID}", f"after={GTID.replace(':', ':tag:')}", "other=1"],
 )  # fmt: skip
 def test_good_query_without_a_database(read_app, query, caplog):
-    read_app.errors.told.clear()
+    read_app.errors.logged.clear()
     answer = read_app.client.get(f"/users?{query}")
     assert (answer.status_code, answer.json["success"]) == (503, False)
     assert int(answer.headers["Retry-After"]) > 0
@@ -54,10 +48,40 @@ def test_page_of_a_wrong_query(read_app):
     assert "before=<script>" not in answer.text
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/topology", "/dns", "/metrics"])
+@pytest.mark.parametrize("path", ["/healthz", "/topology", "/dns", "/live"])
 def test_answers_without_a_database(read_app, path):
     assert read_app.client.get(path).status_code == 200
     assert read_app.client.head(path).status_code == 200
+
+
+def test_a_browser_gets_a_page_that_says_404(read_app):
+    answer = read_app.client.get("/nothing", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (answer.status_code, answer.mimetype) == (404, "text/html")
+    assert "<h1>404</h1>" in answer.text
+
+
+def test_live_is_sent_again_only_if_it_changed(read_app, monkeypatch):
+    state = read_app.topology.State(error="As it was.")
+    monkeypatch.setattr(read_app.topology.watch, "look", lambda: state)
+    first = read_app.client.get("/live")
+    assert first.headers["Cache-Control"] == "no-cache"
+    condition = {"If-None-Match": first.headers["ETag"]}
+    again = read_app.client.get("/live", headers=condition)
+    assert (again.status_code, again.data) == (304, b"")
+    state.error = "It changed."
+    assert "It changed." in read_app.client.get("/live", headers=condition).text
+
+
+@pytest.mark.parametrize(("code", "message"), [(1226, "busy"), (1040, "busy"), (2003, "No MySQL pod can answer")])
+def test_a_server_without_free_connections_is_busy_and_not_away(read_app, monkeypatch, code, message):
+    def refuse(*_):
+        raise read_app.errors.pymysql.OperationalError(code, "x")
+
+    monkeypatch.setattr(read_app.pool, "Connection", refuse)
+    monkeypatch.setattr(read_app.database, "pool", read_app.pool.Pool())
+    answer = read_app.client.get("/mysql-pod")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+    assert message in answer.json["message"]
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("POST", "/users", 405), ("GET", "/x", 404), ("PUT", "/", 405)])
@@ -66,148 +90,9 @@ def test_wrong_requests(read_app, method, path, status):
     assert (answer.status_code, answer.json["success"]) == (status, False)
 
 
-PAGE = {"users": [{"id": 1, "name": "Zoë", "email": "z@example.org"}], "next": None, "mysql_pod": "mysql-1"}
-POLLED = [("/users?limit=1", "users", PAGE), ("/mysql-pod?x", "identity", {"mysql_pod": "mysql-1"})]
-
-
-@pytest.mark.parametrize(("path", "function", "result"), POLLED)
-def test_polled_reads_are_answered_before_flask_and_as_flask_would(read_app, monkeypatch, path, function, result):
-    monkeypatch.setattr(read_app.database, function, lambda *_: result)
-    with monkeypatch.context() as without:
-        without.setattr(read_app.module, "POLLED", {})
-        by_flask = read_app.client.get(path)
-    monkeypatch.setattr(read_app.module.app, "view_functions", {})
-    answer = read_app.client.get(path)
-    assert (answer.status, answer.data) == (by_flask.status, by_flask.data)
-    assert sorted(answer.headers) == sorted(by_flask.headers)
-
-
-@pytest.mark.parametrize(("path", "function", "_"), POLLED)
-def test_polled_reads_that_fail_as_nobody_expected_are_answered_and_logged(
-    read_app, monkeypatch, caplog, path, function, _
-):
-    def broken(*_):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(read_app.database, function, broken)
-    answer = read_app.client.get(path)
-    assert (answer.status_code, answer.json["success"], answer.json["app_pod"]) == (500, False, "read-app-0")
-    assert "ZeroDivisionError" in caplog.text
-
-
-@pytest.mark.parametrize(("path", "function", "_"), POLLED)
-def test_polled_reads_that_no_pod_answers_are_tried_for_once(read_app, monkeypatch, path, function, _):
-    tries = []
-
-    def away(*_):
-        tries.append(function)
-        raise read_app.errors.Unavailable
-
-    monkeypatch.setattr(read_app.database, function, away)
-    assert read_app.client.get(path).status_code == 503
-    assert len(tries) == 1
-
-
-def test_polled_reads_leave_nothing_to_the_garbage_collector(read_app, monkeypatch):
-    monkeypatch.setattr(read_app.database, "users", lambda *_: PAGE)
-    gc.collect()
-    gc.disable()
-    try:
-        read_app.module.app.wsgi_app(create_environ("/users?limit=1"), lambda *_: None)
-        assert not [each for each in gc.get_objects() if isinstance(each, Request)]
-    finally:
-        gc.enable()
-
-
 def test_security_headers(read_app):
     for path in ("/", "/users", "/x", "/static/style.css"):
         assert "default-src 'none'" in read_app.client.get(path).headers["Content-Security-Policy"]
-
-
-@pytest.mark.parametrize(
-    ("gtids", "count"),
-    [("", 0), ("u:1", 1), ("u:1-3", 3), ("u:1-3:5", 4), ("u:1,v:2-3", 3), ("u:tag:1-2", 2), ("u:1:tag:2-4:9", 5)],
-)
-def test_count_transactions(read_app, gtids, count):
-    assert read_app.topology.count(gtids) == count
-
-
-class Reader:
-    """A connection to a server that is not there."""
-
-    def __init__(self, mysql_pod, opened=0.0):
-        self.mysql_pod, self.opened, self.closed = mysql_pod, opened, False
-
-    def close(self):
-        self.closed = True
-
-
-@pytest.fixture
-def pool(read_app, monkeypatch):
-    pool = read_app.pool.Pool()
-    monkeypatch.setattr(pool, "start", lambda: None)
-    monkeypatch.setattr(read_app.pool.time, "monotonic", lambda: 100.0)
-    return pool
-
-
-def test_pods_take_turns(pool):
-    for reader in [Reader("mysql-0", 100)] * 3 + [Reader("mysql-1", 100)]:
-        pool.add(reader)
-    answered = []
-    for _ in range(10):
-        reader = pool.lend(200)
-        answered.append(reader.mysql_pod)
-        pool.give_back(reader)
-    assert answered.count("mysql-0") == answered.count("mysql-1") == 5
-
-
-def test_old_connections_are_replaced(pool, read_app):
-    first = Reader("mysql-0", 95)
-    left = Reader("mysql-1", 89)
-    pool.add(first)
-    pool.add(left)
-    for _ in range(read_app.pool.PER_POD):
-        pool.add(Reader("mysql-0", 100))
-    assert first.closed
-    assert left.closed
-    assert len(pool.idle["mysql-0"]) == read_app.pool.PER_POD
-
-
-def test_old_connections_that_are_in_use_are_replaced_when_they_come_back(pool, read_app):
-    for _ in range(read_app.pool.PER_POD):
-        pool.add(Reader("mysql-0", 100))
-    lent = [pool.lend(200) for _ in range(read_app.pool.PER_POD)]
-    pool.add(Reader("mysql-0", 100))
-    for reader in lent:
-        pool.give_back(reader)
-    assert [reader.closed for reader in lent].count(True) == 1
-    assert len(pool.idle["mysql-0"]) == read_app.pool.PER_POD
-
-
-def test_dead_pod_gets_no_more_reads(pool):
-    for pod in ("mysql-0", "mysql-0", "mysql-1"):
-        pool.add(Reader(pod, 100))
-    pool.drop(dead := pool.lend(200, prefer="mysql-0"))
-    assert dead.closed
-    assert pool.lend(200).mysql_pod == "mysql-1"
-    with pytest.raises(Exception, match=r"^$"):
-        pool.lend(100)
-
-
-def test_a_read_finds_the_living_pod_while_connections_to_a_frozen_one_hang(read_app, monkeypatch):
-    released, attempts = threading.Event(), itertools.count(1)
-
-    def open_connection(host):
-        if next(attempts) <= 3:
-            released.wait(30)
-            raise TimeoutError
-        return Reader("mysql-1", time.monotonic())
-
-    monkeypatch.setattr(read_app.pool, "Reader", open_connection)
-    try:
-        assert read_app.pool.Pool().lend(time.monotonic() + 10).mysql_pod == "mysql-1"
-    finally:
-        released.set()
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
-"""The TLS sockets of both apps: what is sent arrives, and a server that is silent is given up."""
+"""The TLS sockets of both apps: data arrives, a silent server times out, and one broken connection breaks no other."""
 
+import _ssl
+import ctypes
 import socket
 import ssl
 import threading
@@ -7,7 +9,7 @@ import time
 
 import pytest
 
-pytestmark = pytest.mark.timeout(30)  # without a timeout of the sockets, they wait for ever
+pytestmark = pytest.mark.timeout(30)  # without a timeout of the sockets, they wait without end
 
 
 @pytest.fixture(params=["read_app", "write_app"])
@@ -51,7 +53,7 @@ def test_what_was_sent_arrives(connect):
 def test_a_read_from_a_silent_server_ends(connect):
     _, app = connect()
     began = time.monotonic()
-    with app.makefile("rb") as file, pytest.raises(OSError, match=r"."):
+    with app.makefile("rb") as file, pytest.raises(TimeoutError):
         file.read(1)
     assert 0.4 < time.monotonic() - began < 5
 
@@ -59,6 +61,35 @@ def test_a_read_from_a_silent_server_ends(connect):
 def test_a_write_to_a_server_that_reads_nothing_ends(connect):
     _, app = connect()
     began = time.monotonic()
-    with pytest.raises(OSError, match=r"."):
+    with pytest.raises(TimeoutError):
         app.sendall(b"x" * 50_000_000)
     assert time.monotonic() - began < 10
+
+
+def test_a_broken_connection_does_not_break_another(connect):
+    """CPython issue 148594; red without tls.py on Python 3.14 with OpenSSL 3.6."""
+    (dead_server, dead), (server, app) = connect(), connect()
+    dead_server.close()
+    with pytest.raises(OSError, match=r"Broken pipe|EOF"):
+        dead.sendall(b"x")
+    # The answer is not there when the healthy connection begins to read: that is when Python asks OpenSSL for errors.
+    threading.Timer(0.1, server.sendall, [b"y"]).start()
+    assert app.recv(1) == b"y"
+
+
+@pytest.mark.parametrize("app", ["read_app", "write_app"])
+def test_an_error_leaves_nothing_in_openssls_list(request, app):
+    openssl = ctypes.CDLL(_ssl.__file__)  # with the libraries that it needs
+    openssl.ERR_peek_error.restype = ctypes.c_ulong
+
+    def fail(_):
+        openssl.ERR_new()
+        openssl.ERR_set_error(2, 32, None)  # a system error: EPIPE
+        raise BrokenPipeError
+
+    try:
+        with pytest.raises(BrokenPipeError):
+            request.getfixturevalue(app).tls.clearing(fail)(None)
+        assert openssl.ERR_peek_error() == 0
+    finally:
+        openssl.ERR_clear_error()

@@ -17,6 +17,7 @@ document.addEventListener("submit", async (event) => {
     const answer = await fetch(form.action, {
       method: "POST",
       headers: { Accept: "text/html" },
+      signal: AbortSignal.timeout(30000), // a node that loses power answers nothing
       body: new URLSearchParams(new FormData(form)),
     });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
