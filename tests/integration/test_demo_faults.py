@@ -104,7 +104,7 @@ def test_killed_demo_leaves_nothing_and_starts_again_with_what_the_config_map_sa
     manifests = tmp_path / "kubernetes"
     shutil.copytree(PROJECT / "kubernetes", manifests)
     changed = (manifests / "mysql-statefulset.yaml").read_text()
-    changed = changed.replace("[mysqld]\n", "[mysqld]\n    max_connections = 77\n", 1)
+    changed = changed.replace("[mysqld]\n", "[mysqld]\n    long_query_time = 77\n", 1)
     changed = changed.replace("this is the primary", "THIS TEXT WAS CHANGED", 1)
     (manifests / "mysql-statefulset.yaml").write_text(changed)
     assert any(yaml.safe_load_all(changed))
@@ -112,7 +112,7 @@ def test_killed_demo_leaves_nothing_and_starts_again_with_what_the_config_map_sa
     demo = Demo(folder=folder, replicas=1, manifests=manifests)
     try:
         demo.wait_until_up()
-        assert demo.sql(0, "SELECT @@max_connections") == [["77"]]
+        assert demo.sql(0, "SELECT @@GLOBAL.long_query_time") == [["77.000000"]]
         assert "THIS TEXT WAS CHANGED" in demo.log.read_text()
     finally:
         demo.process.send_signal(signal.SIGINT)
