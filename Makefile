@@ -24,10 +24,10 @@ test: ## Run everything that can be tested without a cluster
 	@exec tests/chromium >/dev/null
 	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest tests --ignore=tests/e2e
 
-pictures: ## Make the pictures in images/ again: architecture.svg rendered, both pages in light and dark
+pictures: ## Take the screenshots in images/ again: both pages in light and dark, and a look at every drawing
 	@demo/python-env .venv requirements-dev.txt
 	@BROWSER=$$(tests/chromium) && export BROWSER && .venv/bin/python -m pytest tests/browser/test_pictures.py
-	cd .cache/screenshots && cp architecture.png architecture-dark.png write.png write-dark.png read.png read-dark.png ../../images/
+	cd .cache/screenshots && cp write.png write-dark.png read.png read-dark.png ../../images/
 
 lint: ## Check the style of Python, shell scripts, Dockerfiles and manifests, and look for known vulnerabilities
 	@demo/python-env .venv requirements-dev.txt
