@@ -3,15 +3,16 @@
 How a page is written, so that it can be run as it stands:
 
 - A fenced block marked ``sh`` is what the reader types, in the root of the repository. It must succeed.
-- A block marked ``text`` straight after it is all that the commands print. White space, empty lines and the progress
-  of ``kubectl rollout status`` ("Waiting for ...") do not count. ``...`` stands for anything in a line, and on a line
-  by itself for any number of lines: use it sparingly, a test counts such lines.
+- A block marked ``text`` straight after it is all that the commands print. White space, empty lines and what
+  ``kubectl rollout status`` says do not count. ``...`` stands for anything in a line, and on a line by itself for any
+  number of lines: use it sparingly, a test counts such lines.
 - The output shows real sample values. Those that differ from run to run are compared by their shape: an IPv4 address,
   a UUID, a GTID, a set of GTIDs, the random end of a pod's name, a node of kind, a time, an age.
 - The same address, UUID, GTID, pod or node twice on a page means the same value twice in the run, and different ones
   mean different values. Times in one block must be in the order shown; equal times may be two seconds apart.
 - The counts of ``uniq -c`` may differ; their sum may not.
-- The page is written for the namespace ``default``; the runner puts the namespace of the run in its place.
+- The page is written for the namespace ``default`` and the ports of ``localhost`` that README.md names; the runner
+  puts those of the run in their place.
 - A comment before the block that the reader does not see changes that: ``<!-- fails -->`` for commands that must fail,
   ``<!-- any order -->`` for lines in any order, ``<!-- not run: REASON -->`` for what is not run here.
 - The last block of a page cleans up.
@@ -58,6 +59,7 @@ _SHAPES = {
 _SAMPLE = re.compile("|".join(f"(?P<{shape}>{shown})" for shape, (shown, _) in _SHAPES.items()))
 _LASTING = {"gtids", "uuid", "address", "name", "node"}  # the same sample is the same value
 _SECONDS_APART = 2
+_ROLLOUT = re.compile(r"[Ww]aiting for |partitioned roll out complete|deployment .* successfully rolled out")
 
 
 class Samples:
@@ -100,6 +102,9 @@ class Block:
         """Run the commands; AssertionError says which block did not do what the page says."""
         namespace = os.environ.get("PAGES_NAMESPACE", "default")
         commands = self.commands.replace(".default.svc", f".{namespace}.svc")
+        for port in "30000", "30001":
+            url = f"http://localhost:{port}"
+            commands = commands.replace(url, os.environ.get(f"PAGES_{port}", url))
         done = subprocess.run(  # the page is ours
             ["bash", "-ec", commands],
             cwd=ROOT,
@@ -169,17 +174,22 @@ def masked(output):
 
 
 @contextlib.contextmanager
-def current_namespace(namespace, kubeconfig):
-    """Make `namespace` kubectl's current one while pages are run; `kubeconfig` is the file for that."""
+def current_namespace(namespace, kubeconfig, urls=()):
+    """Make `namespace` kubectl's current one while pages are run; `kubeconfig` is the file for that.
+
+    `urls` are those of write-app and read-app, if they have other ports than README.md says.
+    """
     kubeconfig.write_bytes(subprocess.check_output(["kubectl", "config", "view", "--raw", "--minify", "--flatten"]))
     before = os.environ.get("KUBECONFIG")
     os.environ["KUBECONFIG"] = str(kubeconfig)
-    os.environ["PAGES_NAMESPACE"] = namespace
+    variables = {"PAGES_NAMESPACE": namespace, **dict(zip(("PAGES_30000", "PAGES_30001"), urls, strict=False))}
+    os.environ.update(variables)
     try:
         subprocess.check_call(["kubectl", "config", "set-context", "--current", f"--namespace={namespace}"])
         yield
     finally:
-        del os.environ["KUBECONFIG"], os.environ["PAGES_NAMESPACE"]
+        for name in ("KUBECONFIG", *variables):
+            del os.environ[name]
         if before is not None:
             os.environ["KUBECONFIG"] = before
 
@@ -252,4 +262,4 @@ def _wrong_sum(counts):
 
 def _lines(text):
     lines = (" ".join(line.split()) for line in text.splitlines())
-    return [line for line in lines if line and not line.startswith("Waiting for ")]
+    return [line for line in lines if line and not _ROLLOUT.match(line)]
