@@ -38,6 +38,8 @@ lint: ## Check the style of Python, shell scripts, Dockerfiles and manifests, an
 	.venv/bin/shellcheck --external-sources $$(grep -lsE '^#!.*(ba)?sh$$' .ci/* scripts/* demo/* tests/*)
 	BC_SKIP_MAPPING=TRUE LOG_LEVEL=ERROR .cache/lint/bin/checkov --config-file .checkov.yaml
 	scripts/audit .cache/lint/bin/pip-audit
+	.cache/lint/bin/codespell
+	.cache/lint/bin/rumdl check .
 
 ##@ Cluster: CONTEXT=name and NAMESPACE=name choose another than kubectl's current one
 
