@@ -24,9 +24,9 @@ test: ## Run everything that can be tested without a cluster
 	@exec tests/chromium >/dev/null
 	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest tests --ignore=tests/e2e
 
-pictures: ## Take the screenshots in images/ again: both pages in light and dark, and a look at every drawing
+pictures: ## Take the screenshots in images/ again, on the cluster: a card of each page in light and dark
 	@demo/python-env .venv requirements-dev.txt
-	@BROWSER=$$(tests/chromium) && export BROWSER && .venv/bin/python -m pytest tests/browser/test_pictures.py
+	@BROWSER=$$(tests/chromium) && export BROWSER && .venv/bin/python -m pytest tests/e2e/test_pages.py -k screenshots
 	cd .cache/screenshots && cp write.png write-dark.png read.png read-dark.png ../../images/
 
 lint: ## Check the style of Python, shell scripts, Dockerfiles and manifests, and look for known vulnerabilities
