@@ -25,19 +25,18 @@ PATHS = {"/users?limit=50": "read-app", "/mysql-pod": "read-app", "/submit": "wr
 # scratch server, and a server has started when it answers.
 PARTS = """
 set -euo pipefail
-. /scripts/common.sh
+. /scripts/identity.sh
+. /scripts/fill.sh
 start() {
   mysqld --no-defaults --datadir="$volume/empty.new" --skip-networking --mysqlx=OFF --socket=/tmp/part.sock &
   until mysql --no-defaults -u root --socket=/tmp/part.sock -e 'DO 0' 2>/dev/null; do sleep 0.1; done
 }
 {
   began=$EPOCHREALTIME
-  data=$volume/empty
-  empty
-  initialise
+  "${scratch_server[@]}" --initialize-insecure
+  mv "$scratch" "$volume/empty.new"
   initialised=$EPOCHREALTIME
   data=$volume/copy
-  empty
   clone mysql-0.mysql
   cloned=$EPOCHREALTIME
   start

@@ -60,7 +60,11 @@ class Manifests:
         # A StatefulSet makes its pods one after another. The apps could start at once and wait, as they do in a
         # cluster; here they come after the primary, so that the first thing to read is not that they wait.
         previous = "" if ordered else next(pod.name for pod in self.pods if pod.claims)
-        for ordinal in range(replicas if ordered and replicas else spec["replicas"]):
+        count = replicas if ordered and replicas else spec["replicas"]
+        if ordered and count == 1:  # the line that the manifest asks for
+            entries = [entry for each in template["spec"]["containers"] for entry in each.get("env", [])]
+            next(entry for entry in entries if entry["name"] == "SINGLE_POD")["value"] = "yes"
+        for ordinal in range(count):
             self.pods.append(
                 Pod(
                     name=f"{name}-{ordinal}",

@@ -206,7 +206,7 @@ def prepare_namespaces(root):
     def mount(*arguments):
         subprocess.run(["mount", *map(str, arguments)], check=True)
 
-    from names import ADDRESS, DOMAIN
+    from names import ADDRESS, DOMAIN, NODE_DOMAIN
 
     mount("--make-rprivate", "/")
     mount("-t", "proc", "proc", "/proc")
@@ -226,7 +226,7 @@ def prepare_namespaces(root):
     # Names are looked up as in a pod. Files on top of /etc, because resolv.conf may be a link to nowhere.
     mount("-t", "overlay", "-o", "lowerdir=/etc,upperdir=/run/etc/upper,workdir=/run/etc/work", "overlay", "/etc")
     Path("/etc/resolv.conf").unlink(missing_ok=True)
-    search = " ".join(DOMAIN.split(".", skip)[skip] for skip in (0, 1, 2))
+    search = " ".join([*(DOMAIN.split(".", skip)[skip] for skip in (0, 1, 2)), NODE_DOMAIN])
     Path("/etc/resolv.conf").write_text(f"nameserver {ADDRESS}\nsearch {search}\noptions ndots:5\n")
     Path("/etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files dns\n")
 
@@ -245,7 +245,7 @@ def supervise(arguments, replicas):
     def add(name, *command):
         manager.add_process(name, shlex.join([sys.executable, *map(str, command)]))
 
-    add("dns", HERE / "names.py", arguments.manifests, replicas)
+    add("dns", HERE / "names.py", arguments.folder, arguments.manifests, replicas)
     add("proxy", HERE / "proxy.py", arguments.manifests, replicas)
     for pod in manifests.pods:
         add(pod.name, HERE / "kubelet.py", arguments.folder, arguments.manifests, replicas, pod.name)

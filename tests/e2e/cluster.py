@@ -179,6 +179,24 @@ class Deployment:
             for n in range(1, count)
         )
 
+    def scale(self, replicas: int) -> None:
+        """Change the number of MySQL pods, and wait until there are so many, ready or not."""
+        self.kubectl("scale", "statefulset/mysql", f"--replicas={replicas}")
+        eventually(lambda: len(self.pods()) == replicas, 240)
+
+    def ids(self, pod: str) -> set[int]:
+        """The ids of the users that a MySQL pod has."""
+        return {int(number) for [number] in self.sql(pod, "SELECT id FROM userdb.users")}
+
+    def log(self, pod: str, container: str = "mysql") -> str:
+        """What a container of a pod has printed since it was last started."""
+        return self.kubectl("logs", pod, "-c", container)
+
+    def why_not_ready(self, pod: str) -> str:
+        """What the readiness probe of a MySQL pod says; empty when the pod is ready."""
+        command = "bash /scripts/ready.sh || true"
+        return self.kubectl("exec", pod, "-c", "mysql", "--", "bash", "-c", command).strip()
+
     def signal_mysqld(self, pod: str, signal: str) -> None:
         """Send a signal (KILL, STOP, CONT) to the server of a pod."""
         self.kubectl("exec", pod, "-c", "mysql", "--", "bash", "-c", f"kill -{signal} $(</var/run/mysqld/mysqld.pid)")

@@ -55,7 +55,9 @@ def test_config_map_scripts(name, tmp_path):
 
 
 def test_mysql_runs_scripts_of_its_config_map():
-    assert {"prepare.sh", "start.sh", "ready.sh"} <= config_maps()["mysql"].keys()
+    assert {"identity.sh", "prepare.sh", "start.sh", "primary.sh", "replica.sh", "ready.sh"} <= config_maps()[
+        "mysql"
+    ].keys()
 
 
 @pytest.mark.parametrize("app", ["write-app", "read-app"])
