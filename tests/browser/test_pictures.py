@@ -39,9 +39,15 @@ def test_drawing(chromium, drawing, scheme, suffix):
 
 
 def card(page, title, name):
-    """Write one card of a page to .cache/screenshots/NAME.png: a whole page cannot be read in README.md."""
-    heading = page.get_by_role("heading", name=title)
-    heading.locator("xpath=ancestor::*[contains(@class, 'card')][1]").screenshot(path=SCREENSHOTS / f"{name}.png")
+    """Write one card of a page, down to its last words, to .cache/screenshots/NAME.png."""
+    found = page.get_by_role("heading", name=title).locator("xpath=ancestor::*[contains(@class, 'card')][1]")
+    page.set_viewport_size({"width": 1200, "height": 2200})  # the whole card in view
+    found.scroll_into_view_if_needed()
+    edge = found.bounding_box()
+    drawn = [child.bounding_box() for child in found.locator("xpath=./*").all()]
+    bottom = max(box["y"] + box["height"] for box in drawn if box and box["height"])
+    edge["height"] = bottom - edge["y"] + 24
+    page.screenshot(path=SCREENSHOTS / f"{name}.png", clip=edge)
 
 
 @SCHEMES
