@@ -28,10 +28,10 @@ test-unit: ## Run the apps' own tests: no root, no MySQL, seconds
 	@demo/python-env .venv requirements-dev.txt
 	@exec .venv/bin/python -m pytest tests/unit
 
-pictures: ## Make the pictures in images/ again: architecture.svg rendered, both pages in light and dark
+pictures: ## Take the screenshots in images/ again, on the cluster: a card of each page in light and dark
 	@demo/python-env .venv requirements-dev.txt
-	@BROWSER=$$(tests/chromium) && export BROWSER && .venv/bin/python -m pytest tests/browser/test_pictures.py
-	cd .cache/screenshots && cp architecture.png architecture-dark.png write.png write-dark.png read.png read-dark.png ../../images/
+	@BROWSER=$$(tests/chromium) && export BROWSER && .venv/bin/python -m pytest tests/e2e/test_pages.py -k screenshots
+	cd .cache/screenshots && cp write.png write-dark.png read.png read-dark.png ../../images/
 
 lint: ## Check the style of Python, shell scripts, Dockerfiles and manifests, and look for known vulnerabilities
 	@demo/python-env .venv requirements-dev.txt
@@ -44,6 +44,8 @@ lint: ## Check the style of Python, shell scripts, Dockerfiles and manifests, an
 	.venv/bin/shellcheck --external-sources $$(grep -lsE '^#!.*(ba)?sh$$' .ci/* scripts/* demo/* tests/*)
 	BC_SKIP_MAPPING=TRUE LOG_LEVEL=ERROR .cache/lint/bin/checkov --config-file .checkov.yaml
 	scripts/audit .cache/lint/bin/pip-audit
+	.cache/lint/bin/codespell
+	.cache/lint/bin/rumdl check .
 
 ##@ Cluster: CONTEXT=name and NAMESPACE=name choose another than kubectl's current one
 

@@ -122,9 +122,9 @@ def test_endpoints_are_named():
 
 @pytest.mark.parametrize("manifest", [file.relative_to(ROOT).as_posix() for file in MANIFESTS])
 def test_manifests_are_named(manifest):
-    """In README.md, or in the page of the lesson that it belongs to."""
+    """In the table of docs/how-it-works.md, or in the page of the lesson that it belongs to."""
     folder, _, name = manifest.rpartition("/")
-    page = f"{folder}/README.md" if folder.startswith("kubernetes/lessons/") else "README.md"
+    page = f"{folder}/README.md" if folder.startswith("kubernetes/lessons/") else "docs/how-it-works.md"
     assert f"{name})" in TEXT[page]
 
 

@@ -8,6 +8,7 @@ import pytest
 # Pytest collects what it finds in this module: the same tests, with the target below.
 from browser.conftest import chromium, opened, register  # noqa: F401 - fixtures
 from browser.test_both_pages import *  # noqa: F403 - the very tests
+from browser.test_pictures import *  # noqa: F403 - the pictures of README.md
 from browser.test_read_page import *  # noqa: F403 - the very tests
 from browser.test_write_page import *  # noqa: F403 - the very tests
 

@@ -114,7 +114,7 @@ PRIVILEGED = {
     item.values[0]["metadata"]["name"]
     for item in ALL
     if item.values[0]["kind"] == "Namespace"
-    and item.values[0]["metadata"].get("labels", {}).get("pod-security.kubernetes.io/enforce") == "privileged"
+    and item.values[0]["metadata"].get("labels", {}).get("pod-security.kubernetes.io/enforce") != "restricted"
 }
 
 
