@@ -1,9 +1,13 @@
 """How gunicorn serves the app: `gunicorn app:app` in this folder reads this file. It is the same in both apps."""
 
 # ruff: noqa: E402 - gevent replaces what blocks in socket, ssl and threading, so nothing may import them before.
-from gevent import monkey
-
-monkey.patch_all()
+try:
+    from gevent import monkey
+except ImportError:  # gevent needs libstdc++, which the official Python images have; other base images may not
+    worker_class, threads = "gthread", 64  # serves as well, but a slow client holds a thread
+else:
+    monkey.patch_all()
+    worker_class = "gevent"
 
 import os
 import resource
@@ -15,7 +19,6 @@ import settings  # a wrong setting stops gunicorn here, with one sentence
 
 # One process for each pod; more pods serve more. Each client has a greenlet, so that a slow client (slowloris)
 # costs some memory and one file descriptor, and keeps no other client waiting.
-worker_class = "gevent"
 worker_connections = 8000
 _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # container runtimes may start with 1024
