@@ -1,6 +1,6 @@
 """How gunicorn serves the app: `gunicorn app:app` in this folder reads this file. It is the same in both apps."""
 
-# ruff: noqa: E402 - gevent replaces what blocks in socket, ssl and threading, so nothing may import them before.
+# gevent replaces what blocks in socket, ssl and threading, so nothing may import them before.
 try:
     from gevent import monkey
 except ImportError:  # gevent needs libstdc++, which the official Python images have; other base images may not
