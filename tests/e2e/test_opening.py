@@ -240,11 +240,23 @@ def test_the_primarys_volume_lost_while_no_pod_exists_comes_back_from_the_replic
     assert before <= deployment.ids("mysql-0")
 
 
-def test_the_primarys_volume_lost_while_the_replica_is_pending_waits_for_it(deployment):
-    before = deployment.ids("mysql-0")
-    node = deployment.pods()["mysql-1"]["spec"]["nodeName"]
-    if node == deployment.pods()["mysql-0"]["spec"]["nodeName"]:
+def separate_nodes(deployment) -> str:
+    """Let mysql-1 run on another node than mysql-0, and return the name of its node. Skips where there is only one."""
+    if len(json.loads(kubectl("get", "nodes", "-o", "json"))["items"]) == 1:
         pytest.skip("needs two nodes: mysql-1 must have no node to go to while mysql-0 has one")
+    nodes = [deployment.pods()[pod]["spec"]["nodeName"] for pod in ("mysql-0", "mysql-1")]
+    if nodes[0] == nodes[1]:
+        kubectl("cordon", nodes[0])
+        try:
+            new_pod(deployment, "mysql-1", "pvc/data-mysql-1")
+            eventually(lambda: is_whole(deployment), SLOW)
+        finally:
+            kubectl("uncordon", nodes[0])
+    return deployment.pods()["mysql-1"]["spec"]["nodeName"]
+
+
+def test_the_primarys_volume_lost_while_the_replica_is_pending_waits_for_it(deployment):
+    before, node = deployment.ids("mysql-0"), separate_nodes(deployment)
     kubectl("cordon", node)
     try:
         deployment.kubectl("delete", "pod", "mysql-1", "--now")
