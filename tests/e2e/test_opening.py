@@ -320,7 +320,7 @@ def test_a_single_pod_opens_when_it_is_told_that_it_is_single():
 
 
 def test_a_wildcard_record_under_a_search_domain_makes_no_pod_exist():
-    """It needs no such record: `localdomain` has to be asked for names of pods for it to matter, and it must not be."""
+    """Only that a further search domain delays nothing; tests/integration/test_demo_names.py has the record itself."""
     made = Deployment("wild")
     try:
         text = made.manifest("mysql-statefulset.yaml").replace(
