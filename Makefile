@@ -79,15 +79,15 @@ scale: ## N=3 runs three MySQL pods
 	$(KUBECTL) scale statefulset mysql --replicas=$(N)
 	$(KUBECTL) rollout status statefulset/mysql --timeout=300s
 
-undeploy: ## Delete everything but the volumes: a later deploy has the same data
+undeploy: ## Delete everything but the volumes and the passwords: a later deploy has the same data
 	@scripts/where >/dev/null
-	$(KUBECTL) delete statefulset,deployment,cronjob,job,service,configmap,secret,networkpolicy,poddisruptionbudget $(DEMO)
+	$(KUBECTL) delete statefulset,deployment,cronjob,job,service,configmap,networkpolicy,poddisruptionbudget $(DEMO)
 	$(KUBECTL) wait --for=delete pod $(DEMO) --timeout=120s
 
-clean: ## Delete everything, volumes and backups too; asks first, YES=1 does not
+clean: ## Delete everything, volumes, backups and passwords too; asks first, YES=1 does not
 	@namespace=$$(scripts/where) && [ -n "$(YES)" ] || { printf 'Delete the demo and all its data? [y/N] '; read -r answer && [ "$$answer" = y ]; } || { echo "Nothing deleted."; exit 1; }
 	@$(MAKE) --no-print-directory undeploy
-	$(KUBECTL) delete persistentvolumeclaim $(DEMO)
+	$(KUBECTL) delete persistentvolumeclaim,secret $(DEMO)
 
 e2e: ## Run the tests on the cluster, in namespaces of their own; ONLY="deploy security" runs test_deploy.py and test_security.py
 	@demo/python-env .venv requirements-dev.txt
@@ -114,8 +114,8 @@ bench-cluster: ## The same on the cluster, beside a naive app, and how soon ever
 ##@ Operation: docs/operations.md says when and why
 
 .PHONY: secret backup backups fetch history restore rotate
-secret: ## Before the first deploy: random passwords in place of the demo's
-	@scripts/secret
+secret: ## Before the first deploy: random passwords in place of the demo's; KEYS=app-password changes only that one
+	@KEYS="$(KEYS)" scripts/secret
 
 backup: ## Back up userdb now, from a replica, and wait; every night it is done anyway
 	@scripts/backup
