@@ -117,14 +117,14 @@ bench-cluster: ## The same on the cluster, beside a naive app, and how soon ever
 secret: ## Before the first deploy: random passwords in place of the demo's; KEYS=app-password changes only that one
 	@KEYS="$(KEYS)" scripts/secret
 
-backup: ## Back up userdb now, from a replica, and wait; every night it is done anyway
+backup: ## Back up all databases now, and wait; every night it is done anyway
 	@scripts/backup
 
 backups: ## List the backups
 	@scripts/backups
 
-fetch: ## FROM=userdb-....sql.gz copies a backup here
-	@FETCH="$(FROM)" scripts/backups
+fetch: ## FROM=userdb-....sql.gz copies a backup here; TO=folder without FROM copies all that the folder does not have
+	@FETCH="$(FROM)" TO="$(TO)" scripts/backups
 
 history: ## List the transactions that changed or deleted something; ALL=1 lists all
 	@ALL="$(ALL)" scripts/history
@@ -132,5 +132,5 @@ history: ## List the transactions that changed or deleted something; ALL=1 lists
 restore: ## FROM=backup or file; TO_BEFORE=transaction also restores what was written up to just before it
 	@FROM="$(FROM)" TO_BEFORE="$(TO_BEFORE)" scripts/restore
 
-rotate: ## New random passwords in a running deployment; KEYS=app-password changes only that one
+rotate: ## New random passwords in a running deployment, without a restart of MySQL; KEYS=app-password changes one
 	@KEYS="$(KEYS)" scripts/rotate
