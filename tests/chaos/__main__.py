@@ -86,6 +86,7 @@ FAULTS = [
     Fault("primary: volume, replica Pending", faults.primary_loses_its_volume_while_replica_is_pending,
           reads_failing=90, node=True),
     Fault("upgrade, and primary killed",    faults.during_rollout(PRIMARY), reads_failing=15),
+    Fault("primary deleted, upstream DNS away", faults.delete_without_upstream_dns, write_gap=15, reads_failing=2),
     Fault("rotation, and primary killed",   faults.rotate_and_lose_the_primary, reads_failing=15),
     # It takes read-app's pods, too, and comes last because of that: see FORGOTTEN_AFTER.
     Fault("every pod deleted at once",      faults.delete_everything,               write_gap=15, reads_failing=15),
