@@ -152,12 +152,12 @@ def fill_volume(pod):
 # Two faults at once.
 
 
-def replica_restarts_while_primary_waits(chaos: Chaos) -> None:
-    """Delete the primary while the replica is frozen, so that it waits for the replica; then kill the replica."""
+def replica_is_killed_while_empty_primary_waits(chaos: Chaos) -> None:
+    """Destroy the primary's volume while the replica is frozen, so the new primary waits; then kill the replica."""
     chaos.signal("STOP", REPLICA)
     with chaos.restarts(REPLICA):
-        with chaos.restarts(PRIMARY):
-            chaos.kubectl("delete", "pod", PRIMARY, "--wait=false")
+        destroy_volume(PRIMARY)(chaos)
+        eventually(lambda: chaos.sql(PRIMARY, "SELECT 1"), 60)
         chaos.signal("KILL", REPLICA)
 
 
