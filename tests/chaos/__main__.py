@@ -82,10 +82,11 @@ FAULTS = [
     Fault("replica: node loses power",      faults.crash(REPLICA),                  node=True),
     Fault("primary: node loses power",      faults.crash(PRIMARY),                  node=True),
     # Two faults at once. mysql-0 stays closed for as long as the other pod is silent, so there is no limit.
-    Fault("replica restarts, primary waits", faults.replica_restarts_while_primary_waits, reads_failing=30),
+    Fault("replica killed, empty primary",  faults.replica_is_killed_while_empty_primary_waits, reads_failing=90),
     Fault("primary: volume, replica Pending", faults.primary_loses_its_volume_while_replica_is_pending,
           reads_failing=90, node=True),
     Fault("upgrade, and primary killed",    faults.during_rollout(PRIMARY), reads_failing=15),
+    Fault("primary deleted, upstream DNS away", faults.delete_without_upstream_dns, write_gap=15, reads_failing=2),
     Fault("rotation, and primary killed",   faults.rotate_and_lose_the_primary, reads_failing=15),
     # It takes read-app's pods, too, and comes last because of that: see FORGOTTEN_AFTER.
     Fault("every pod deleted at once",      faults.delete_everything,               write_gap=15, reads_failing=15),

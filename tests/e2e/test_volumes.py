@@ -81,3 +81,22 @@ def test_a_setting_that_mysqld_does_not_know_is_named(single):
     made, items, _ = single
     items["ConfigMap"]["data"]["mysql.cnf"] += "no_such_setting = 1\n"
     assert "no_such_setting" in refusal(made, items)
+
+
+def test_a_replica_without_room_for_two_copies_is_refilled_and_asks_its_donor_before_it_deletes(single):
+    made, items, _ = single
+    items["StatefulSet"]["spec"]["replicas"] = 2
+    made.apply_objects(list(items.values()))
+    eventually(lambda: made.in_mysql_read() == {"mysql-0", "mysql-1"}, SLOW)
+    # mysql-1 misses a transaction that mysql-0 then purges, and has no room for a second copy.
+    fill = (
+        "head -c $(($(df --output=avail -B1 /var/lib/mysql | tail -n 1) - 30000000)) /dev/zero >/var/lib/mysql/filler"
+    )
+    made.kubectl("exec", "mysql-1", "-c", "mysql", "--", "bash", "-c", fill)
+    made.sql("mysql-1", "STOP REPLICA IO_THREAD")
+    made.sql("mysql-0", "CREATE TABLE userdb.missed (id INT PRIMARY KEY)")
+    made.sql("mysql-0", "FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+    made.signal_mysqld("mysql-1", "KILL")
+    eventually(lambda: "no room for two copies" in made.kubectl("logs", "mysql-1", "--previous"), SLOW)
+    eventually(lambda: made.sql("mysql-1", "SHOW TABLES IN userdb LIKE 'missed'") == [["missed"]], SLOW)
+    eventually(lambda: made.in_mysql_read() == {"mysql-0", "mysql-1"}, SLOW)
