@@ -1,5 +1,7 @@
 """The runner of the documentation notices a page that is wrong."""
 
+import re
+
 import pytest
 
 from docs.pages import ROOT, Samples, blocks, difference, excerpts, masked, quotes
@@ -152,6 +154,12 @@ def test_excerpts_of_the_pages(file):
 def test_outputs_of_the_pages_show_what_they_prove(file):
     """At most a third of an output's lines may say `...`."""
     assert [block.place for block in blocks(file) if masked(block.output or "") > 1 / 3] == []
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_blocks_can_be_pasted_into_zsh(file):
+    """An interactive zsh takes a comment for a command, with the words after it."""
+    assert [block.place for block in blocks(file) if re.search(r"(^|\s)#(\s|$)", block.commands, re.MULTILINE)] == []
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
