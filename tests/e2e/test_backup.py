@@ -139,6 +139,27 @@ def test_two_restores_at_once_do_not_mix(deployment, backup):
     assert deployment.sql("mysql-0", "SHOW DATABASES LIKE '%\\_new\\_%'") == []
 
 
+def test_an_encrypted_backup_is_read_with_the_key_only(deployment, tmp_path):
+    """With the commands of the page."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    make_key = re.search(r"^openssl req .*CN=mysql backup(.|\n)*?-out backup\.crt\n", page, re.MULTILINE)[0]
+    decrypt = re.search(r"^openssl cms -decrypt(.|\n)*?\.sql\.gz\n", page, re.MULTILINE)[0]
+    subprocess.run(["bash", "-ec", make_key], cwd=tmp_path, check=True, capture_output=True)
+    deployment.kubectl("create", "configmap", "mysql-backup-key", f"--from-file={tmp_path}/backup.crt")
+    try:
+        name = re.search(r"userdb-\S+\.sql\.gz\.cms", make(deployment, "backup"))[0]
+    finally:
+        deployment.kubectl("delete", "configmap", "mysql-backup-key")
+    assert "is encrypted: fetch it" in make(deployment, "restore", f"FROM={name}", fails=True)
+    make(deployment, "fetch", f"TO={tmp_path}")
+    plain = name.removesuffix(".cms")
+    with pytest.raises(OSError, match="gzip"):
+        gzip.decompress((tmp_path / name).read_bytes())
+    command = decrypt.replace("userdb-20261121T031700Z-42.sql.gz", plain)
+    subprocess.run(["bash", "-ec", command], cwd=tmp_path, check=True, capture_output=True)
+    assert "Restored: userdb" in make(deployment, "restore", f"FROM={tmp_path / plain}")
+
+
 def test_history_is_read_where_it_is(deployment):
     """mysql-0 copies mysql-1, and its own binary logs begin with the copy."""
     register(deployment, 1)

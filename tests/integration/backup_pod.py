@@ -8,7 +8,7 @@ import yaml
 
 from running_demo import PROJECT
 
-FOLDERS = ("backup", "scratch", "tmp", "scripts", "secret", "config", "tls")
+FOLDERS = ("backup", "scratch", "tmp", "scripts", "secret", "config", "key", "tls")
 
 
 class BackupPod:
