@@ -34,7 +34,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK_SECONDS = 600
 
-_BLOCK = re.compile(
+BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>fails|any order|not run:[^>]+?) -->\n+)?"
     r"^```sh\n(?P<commands>.*?)^```$"
     r"(?:\n+^```text\n(?P<output>.*?)^```$)?",
@@ -128,7 +128,7 @@ def blocks(page):
     text = page.read_text()
     samples = Samples()
     found = []
-    for match in _BLOCK.finditer(text):
+    for match in BLOCK.finditer(text):
         line = text.count("\n", 0, match.start("commands"))
         block = Block(f"{page}:{line}", match["commands"], match["output"], match["mark"], samples)
         if not (block.mark or "").startswith("not run"):

@@ -1,8 +1,11 @@
 """The runner of the documentation notices a page that is wrong."""
 
+import re
+
 import pytest
 
-from docs.pages import ROOT, Samples, blocks, difference, excerpts, masked, quotes
+from docs.pages import BLOCK, ROOT, Samples, blocks, difference, excerpts, masked, quotes
+from docs.test_scripts import LACKING
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("kubernetes/**/*.md")])
 RUN = [page for page in PAGES if page.parent != ROOT / "docs" or page.name == "how-it-works.md"]
@@ -157,6 +160,29 @@ def test_outputs_of_the_pages_show_what_they_prove(file):
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_pages_give_nothing_harmful_to_copy(file):
     assert "YES=1" not in file.read_text()
+
+
+def not_for_every_shell(commands):
+    """Return what fails when a reader types it into zsh, or into the bash of macOS: patterns, comments, and so on."""
+    unquoted = re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", "''", commands)
+    return re.findall(rf"\S*\w[\[?*]\S*|(?<=\s)#.*|!\w+|{LACKING}", unquoted)
+
+
+@pytest.mark.parametrize("file", RUN, ids=lambda file: str(file.relative_to(ROOT)))
+def test_commands_of_the_pages_work_in_every_shell(file):
+    shown = [match["commands"] for match in BLOCK.finditer(file.read_text())]
+    assert [wrong for commands in shown for wrong in not_for_every_shell(commands)] == []
+
+
+def test_commands_for_one_shell_are_noticed():
+    wrong = ["ls a[0]", "curl localhost/users?limit=1", "ls data*", "ls # all of them", "mapfile -t pods"]
+    assert all(not_for_every_shell(commands) for commands in wrong)
+    right = ["get -o 'jsonpath={.items[0]}' \"a # $x[0]\"", "[ 1 = 1 ]", "for i in {1..20}; do true; done"]
+    assert not any(not_for_every_shell(commands) for commands in right)
+
+
+def test_the_main_page_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 230
 
 
 def test_blocks_are_run_in_order_with_their_output(tmp_path):
