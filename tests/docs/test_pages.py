@@ -88,6 +88,14 @@ def test_lines_in_any_order():
     assert difference("10.244.1.7 mysql\n10.244.2.5 mysql", printed, samples, any_order=True) != ""
 
 
+def test_lines_in_any_order_need_no_known_value():
+    shown = "POD ADDRESS\nmysql-0 10.244.1.3\n10.244.1.3 mysql\n10.244.2.4 mysql"
+    printed = "POD ADDRESS\nmysql-0 10.9.9.9\n{} mysql\n{} mysql"
+    for addresses in ("10.9.9.9", "10.1.1.1"), ("10.1.1.1", "10.9.9.9"):
+        assert difference(shown, printed.format(*addresses), any_order=True) == ""
+    assert difference(shown, printed.format("10.1.1.1", "10.1.1.2"), any_order=True) != ""
+
+
 def test_counts_may_differ_and_their_sum_may_not():
     assert difference("  11 mysql-0\n   9 mysql-1", "   8 mysql-0\n  12 mysql-1", counted=True) == ""
     assert difference("  11 mysql-0\n   9 mysql-1", "   8 mysql-0\n  11 mysql-1", counted=True) != ""
