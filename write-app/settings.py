@@ -1,4 +1,4 @@
-"""What the environment says, checked once: a wrong setting stops the app with a sentence."""
+"""The settings, from environment variables. A wrong setting stops the app with a sentence that says why."""
 
 import logging
 import os
@@ -20,7 +20,7 @@ def port(name: str, default: int) -> int:
 
 
 def tls_context() -> ssl.SSLContext:
-    """Return how connections to MySQL are encrypted. Stop the app if DB_TLS asks for what cannot be done."""
+    """Return the TLS context for connections to MySQL. Stop the app if DB_TLS or DB_CA is wrong."""
     if DB_TLS not in ("require", "verify"):
         sys.exit(f"DB_TLS is {DB_TLS!r}, but it must be require (encrypt) or verify (also check the server).")
     if DB_TLS == "verify":

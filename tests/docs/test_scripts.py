@@ -7,7 +7,8 @@ import pytest
 from docs.pages import ROOT
 
 LACKING = (
-    r"\bmapfile\b|\breadarray\b|\bdeclare -A\b|\blocal -n\b|\$\{\w+(?:,,|\^\^)|\bwait -n\b|\bsort -V\b|\bgrep -P\b"
+    r"\bmapfile\b|\breadarray\b|\bdeclare -A\b|\blocal -n\b|\$\{\w+(?:,,|\^\^)|"
+    r"(?<!kubectl )\bwait -n\b|\bsort -V\b|\bgrep -P\b"
 )
 
 

@@ -84,7 +84,7 @@ def touch(deployment, pod: str, word: str) -> None:
 
 
 def is_diverged(deployment) -> bool:
-    """Does mysql-0 say that it and mysql-1 each have something of their own?"""
+    """Does mysql-0 say that each of it and mysql-1 has something that the other lacks?"""
     return "each have transactions that the other lacks" in deployment.log("mysql-0")
 
 
