@@ -79,15 +79,15 @@ scale: ## Run N MySQL pods: make scale N=3
 	$(KUBECTL) scale statefulset mysql --replicas=$(N)
 	$(KUBECTL) rollout status statefulset/mysql --timeout=300s
 
-undeploy: ## Delete everything except the volumes: a later deploy has the same data
+undeploy: ## Delete everything except the volumes and the passwords: a later deploy has the same data
 	@scripts/where >/dev/null
-	$(KUBECTL) delete statefulset,deployment,cronjob,job,service,configmap,secret,networkpolicy,poddisruptionbudget $(DEMO)
+	$(KUBECTL) delete statefulset,deployment,cronjob,job,service,configmap,networkpolicy,poddisruptionbudget $(DEMO)
 	$(KUBECTL) wait --for=delete pod $(DEMO) --timeout=120s
 
-clean: ## Delete everything, including volumes and backups; asks first, unless YES=1
+clean: ## Delete everything, including volumes, backups and passwords; asks first, unless YES=1
 	@namespace=$$(scripts/where) && [ -n "$(YES)" ] || { printf 'Delete the demo and all its data? [y/N] '; read -r answer && [ "$$answer" = y ]; } || { echo "Nothing deleted."; exit 1; }
 	@$(MAKE) --no-print-directory undeploy
-	$(KUBECTL) delete persistentvolumeclaim $(DEMO)
+	$(KUBECTL) delete persistentvolumeclaim,secret $(DEMO)
 
 e2e: ## Run the tests on the cluster, in their own namespaces; ONLY="deploy security" runs test_deploy.py and test_security.py
 	@demo/python-env .venv requirements-dev.txt
@@ -114,17 +114,17 @@ bench-cluster: ## Measure the same on the cluster, beside a naive app, and the t
 ##@ Operation: docs/operations.md says when and why
 
 .PHONY: secret backup backups fetch history restore rotate
-secret: ## Make a Secret with random passwords, before the first deploy
-	@scripts/secret
+secret: ## Make a Secret with random passwords, before the first deploy; KEYS=app-password changes only that one
+	@KEYS="$(KEYS)" scripts/secret
 
-backup: ## Back up userdb now, from a replica, and wait for the end; a CronJob does the same every night
+backup: ## Back up all databases now, and wait for the end; a CronJob does the same every night
 	@scripts/backup
 
 backups: ## List the backups
 	@scripts/backups
 
-fetch: ## Copy a backup here: FROM=userdb-....sql.gz
-	@FETCH="$(FROM)" scripts/backups
+fetch: ## Copy a backup here: FROM=userdb-....sql.gz; TO=folder without FROM copies all that the folder does not have
+	@FETCH="$(FROM)" TO="$(TO)" scripts/backups
 
 history: ## List the transactions that changed or deleted something; ALL=1 lists all
 	@ALL="$(ALL)" scripts/history
@@ -132,5 +132,5 @@ history: ## List the transactions that changed or deleted something; ALL=1 lists
 restore: ## Restore FROM=backup or file; TO_BEFORE=transaction also restores what was written up to just before it
 	@FROM="$(FROM)" TO_BEFORE="$(TO_BEFORE)" scripts/restore
 
-rotate: ## Set new random passwords in a running deployment; KEYS=app-password changes only that one
+rotate: ## Set new random passwords in a running deployment, without a restart of MySQL; KEYS=app-password changes one
 	@KEYS="$(KEYS)" scripts/rotate

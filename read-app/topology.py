@@ -7,6 +7,7 @@ each gets what is known, and its age.
 
 import json
 import re
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,8 @@ WATCH_FOR = 5.0  # seconds after the last viewer
 SERVER = """
 SELECT @@server_id, @@global.read_only, REPLACE(@@global.gtid_executed, '\\n', ''), (
   SELECT JSON_OBJECTAGG(VARIABLE_NAME, VARIABLE_VALUE) FROM performance_schema.global_status
-  WHERE VARIABLE_NAME IN ('Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_replica_status')
+  WHERE VARIABLE_NAME IN ('Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_replica_status',
+    'Ssl_server_not_after')
 )
 """
 # The transactions that a replica has and another pod lacks, and the reverse.
@@ -58,6 +60,7 @@ class Pod:
     lag_primary_transactions: int | None = None  # behind the primary
     semi_sync: bool | None = None  # is it on? a primary waits for acknowledgements, a replica sends them
     semi_sync_clients: int | None = None
+    certificate_ends: float | None = None  # seconds since 1970
     read_only: bool | None = None
     ready: bool = False
     error: str | None = None  # a sentence
@@ -186,10 +189,10 @@ def ask(name: str) -> Pod:
         try:
             connection = connections[name] = kept or Connection(host, TIMEOUT)
             pod.address = connection.address
-            pod.server_id, pod.read_only, pod.executed, semi_sync = connection.row(SERVER)
+            pod.server_id, pod.read_only, pod.executed, values = connection.row(SERVER)
             with connection.mysql.cursor(DictCursor) as cursor:
                 cursor.execute("SHOW REPLICA STATUS")
-                describe(pod, json.loads(semi_sync or "{}"), cursor.fetchone())
+                describe(pod, json.loads(values or "{}"), cursor.fetchone())
         except (pymysql.Error, OSError) as error:
             if broken := connections.pop(name, None):
                 broken.close()
@@ -201,18 +204,20 @@ def ask(name: str) -> Pod:
     return pod
 
 
-def describe(pod: Pod, semi_sync: dict[str, str], status: dict[str, Any] | None) -> None:
-    """Fill in the fields from SHOW REPLICA STATUS, and semi-sync from the status variables."""
+def describe(pod: Pod, values: dict[str, str], status: dict[str, Any] | None) -> None:
+    """Fill in the fields from SHOW REPLICA STATUS, and semi-sync and the certificate from the status variables."""
     pod.read_only = bool(pod.read_only)
+    if ends := values.get("Ssl_server_not_after"):
+        pod.certificate_ends = ssl.cert_time_to_seconds(ends)
     if status is None:
         pod.role, pod.ready = "primary", True
-        pod.semi_sync = semi_sync.get("Rpl_semi_sync_source_status") == "ON"
-        pod.semi_sync_clients = int(semi_sync.get("Rpl_semi_sync_source_clients", 0))
+        pod.semi_sync = values.get("Rpl_semi_sync_source_status") == "ON"
+        pod.semi_sync_clients = int(values.get("Rpl_semi_sync_source_clients", 0))
         if pod.read_only:
             pod.error = f"{pod.name} is not open for writes yet. Its log says why: kubectl logs {pod.name}"
         return
     pod.role = "replica"
-    pod.semi_sync = semi_sync.get("Rpl_semi_sync_replica_status") == "ON"
+    pod.semi_sync = values.get("Rpl_semi_sync_replica_status") == "ON"
     pod.source = status["Source_Host"].removesuffix(f".{settings.MYSQL_SERVICE}")
     pod.receiver = status["Replica_IO_Running"] == "Yes"
     pod.applier = status["Replica_SQL_Running"] == "Yes"
@@ -277,6 +282,7 @@ GAUGES = {  # by attribute of Pod, and role if only that has it: name and meanin
     "semi_sync primary": ("mysql_semi_sync_source_on", "1: the primary waits for a replica to acknowledge."),
     "semi_sync replica": ("mysql_semi_sync_replica_on", "1: the replica acknowledges what it receives."),
     "semi_sync_clients": ("mysql_semi_sync_replicas", "Replicas that acknowledge."),
+    "certificate_ends": ("mysql_certificate_expiry_timestamp_seconds", "When its certificate expires."),
 }
 
 

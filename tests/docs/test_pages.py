@@ -166,6 +166,12 @@ def test_outputs_of_the_pages_show_what_they_prove(file):
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_blocks_can_be_pasted_into_zsh(file):
+    """An interactive zsh takes a comment for a command, with the words after it."""
+    assert [block.place for block in blocks(file) if re.search(r"(^|\s)#(\s|$)", block.commands, re.MULTILINE)] == []
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_pages_give_nothing_harmful_to_copy(file):
     assert "YES=1" not in file.read_text()
 

@@ -27,7 +27,7 @@ VOCABULARY = {
     r"\binitialis|\brecognis|\borganis|\bbehaviou?r\b(?<=our)": "U.S. spelling",
     r"\b(three )?persons\b": "identity, people",
 }
-OTHERS = {"docs/chaos.md", "docs/performance.md", "docs/operations.md"}  # generated, or for operators
+OTHERS = {"docs/chaos.md", "docs/performance.md"}  # generated
 FILES = [
     file.relative_to(ROOT).as_posix()
     for pattern in ("*.md", "docs/*.md", "kubernetes/lessons/**/*.md", "kubernetes/lessons/**/*.yaml")
