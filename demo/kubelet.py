@@ -153,6 +153,7 @@ class Kubelet:
             environment |= {
                 "HOME": str(scratch),
                 "TMPDIR": str(scratch),
+                "VERSION": spec["image"].partition(":")[2],
                 "WRITE_PORT": os.environ["WRITE_PORT"],
                 "READ_PORT": os.environ["READ_PORT"],
                 # Every pod of a cluster has a network of its own; here they share one.
