@@ -153,6 +153,7 @@ class Kubelet:
             environment |= {
                 "HOME": str(scratch),
                 "TMPDIR": str(scratch),
+                "VERSION": spec["image"].partition(":")[2],
                 "WRITE_PORT": os.environ["WRITE_PORT"],
                 "READ_PORT": os.environ["READ_PORT"],
                 # In a cluster, every pod has its own network; here they share one.

@@ -9,7 +9,7 @@ import sys
 
 import tls
 
-VERSION = "1.0.0"  # the image's
+VERSION = os.environ.get("VERSION") or "unknown"  # the image's, see the Dockerfile
 
 
 def port(name: str, default: int) -> int:

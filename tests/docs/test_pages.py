@@ -166,12 +166,6 @@ def test_outputs_of_the_pages_show_what_they_prove(file):
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_blocks_can_be_pasted_into_zsh(file):
-    """An interactive zsh takes a comment for a command, with the words after it."""
-    assert [block.place for block in blocks(file) if re.search(r"(^|\s)#(\s|$)", block.commands, re.MULTILINE)] == []
-
-
-@pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_pages_give_nothing_harmful_to_copy(file):
     assert "YES=1" not in file.read_text()
 
@@ -228,3 +222,30 @@ def test_a_block_that_is_to_fail(tmp_path):
 
 def test_a_block_that_is_not_run(tmp_path):
     assert blocks(page(tmp_path, "<!-- not run: it never ends -->\n```sh\nsleep infinity\n```\n")) == []
+
+
+def not_for_zsh(commands):
+    """Return the lines that an interactive zsh, the shell of macOS, takes differently: comments, unquoted patterns."""
+    heredoc = re.sub(r"<<'?(\w+)'?\n.*?^\1$", "", commands, flags=re.MULTILINE | re.DOTALL)
+    unquoted = re.sub(r"""'[^']*'|"(?:\\.|[^"\\])*"|\$\?|\$\(\(.*?\)\)|\[ .*? \]""", "Q", heredoc, flags=re.DOTALL)
+    return [line for line in unquoted.splitlines() if re.search(r"(^|\s)#|[?*\[]|(^|\s)=\w", line)]
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_blocks_can_be_pasted_into_zsh(file):
+    commands = re.findall(r"^```sh\n(.*?)^```$", file.read_text(), re.MULTILINE | re.DOTALL)
+    assert [line for block in commands for line in not_for_zsh(block)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("echo a # not a comment in zsh", True),
+        ("curl localhost/users?limit=3", True),
+        ("kubectl get pods -o jsonpath={.items[0]}", True),
+        ("curl 'localhost/users?limit=3' \"$a [x]\"; for i in {1..20}; do [ $? = 0 ]; done", False),
+        ("kubectl get pods -l component!=passwords", False),
+    ],
+)
+def test_what_zsh_takes_differently_is_noticed(line, wrong):
+    assert bool(not_for_zsh(line)) == wrong
