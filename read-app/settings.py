@@ -1,4 +1,4 @@
-"""What the environment says, checked once: a wrong setting stops the app with a sentence."""
+"""The settings, from environment variables. A wrong setting stops the app with a sentence that says why."""
 
 import contextlib
 import logging
@@ -9,7 +9,7 @@ import sys
 
 import tls
 
-VERSION = "1.0.0"  # the image's
+VERSION = os.environ.get("VERSION") or "unknown"  # the image's, see the Dockerfile
 
 
 def port(name: str, default: int) -> int:
@@ -21,7 +21,7 @@ def port(name: str, default: int) -> int:
 
 
 def tls_context() -> ssl.SSLContext:
-    """Return how connections to MySQL are encrypted. Raises OSError if DB_CA has no certificates."""
+    """Return the TLS context for connections to MySQL. Raises OSError if DB_CA has no certificates."""
     if DB_TLS == "verify":
         context = ssl.create_default_context(cafile=DB_CA or "DB_CA is empty")
     else:

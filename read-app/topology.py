@@ -1,4 +1,4 @@
-"""How the MySQL pods replicate, asked of each of them directly.
+"""How the MySQL pods replicate. Each pod is asked directly.
 
 The pods are found through the headless Service, so those that are not ready are seen, too. All are asked at the same
 time, over connections that are kept, once a second while there are viewers. No viewer waits for a pod that is silent:
@@ -25,9 +25,9 @@ import settings
 from connection import Connection
 from errors import advice, code_of, log_reason
 
-TIMEOUT = 1.0  # seconds that a pod gets to answer
-EVERY = 1.0  # seconds between two looks: many open pages cost no more than one
-FIRST_LOOK = 0.2  # seconds that the first viewer waits at most
+TIMEOUT = 1.0  # seconds for a pod to answer
+EVERY = 1.0  # seconds between two looks: many open pages cost as much as one
+FIRST_LOOK = 0.2  # seconds, at most, that the first viewer waits
 WATCH_FOR = 5.0  # seconds after the last viewer
 
 SERVER = """
@@ -37,7 +37,7 @@ SELECT @@server_id, @@global.read_only, REPLACE(@@global.gtid_executed, '\\n', '
     'Ssl_server_not_after')
 )
 """
-# What a replica has and another pod lacks, and the reverse.
+# The transactions that a replica has and another pod lacks, and the reverse.
 COMPARE = """
 SELECT REPLACE(GTID_SUBTRACT(%s, @@global.gtid_executed), '\\n', ''),
   REPLACE(GTID_SUBTRACT(@@global.gtid_executed, %s), '\\n', '')
@@ -46,7 +46,7 @@ SELECT REPLACE(GTID_SUBTRACT(%s, @@global.gtid_executed), '\\n', ''),
 
 @dataclass
 class Pod:
-    """A MySQL pod. What is not known or does not apply is None."""
+    """A MySQL pod. A value is None when it is unknown or does not apply."""
 
     name: str
     address: str | None = None
@@ -74,7 +74,7 @@ class Pod:
 
     @property
     def copying(self) -> str:
-        """How data comes to this replica, empty if it does not."""
+        """How this replica receives data, empty if it does not."""
         if not (self.receiver and self.applier) or self.extra_transactions:
             return ""
         return "copied, and confirmed (semi-sync)" if self.semi_sync else "copied (asynchronous)"
@@ -105,7 +105,7 @@ class Pod:
 
 @dataclass
 class State:
-    """What was seen of all pods, and of DNS, in one look."""
+    """The state of all pods, and of DNS, at one moment."""
 
     pods: list[Pod] = field(default_factory=list)
     names: list[dict[str, Any]] = field(default_factory=list)  # what resolver.table returned
@@ -117,7 +117,7 @@ class State:
         return round(time.monotonic() - self.taken, 1)
 
     def drawn(self, seen: int) -> dict[str, Any]:
-        """Return what live.html draws: every ordinal up to the last or to `seen`, also the pods that are gone."""
+        """Return what live.html draws: every ordinal up to the last pod or to `seen`, including pods that are gone."""
         known = {int(pod.name.rpartition("-")[2]): pod for pod in self.pods}
         last = min(max(max(known, default=0) + 1, seen), 20)
         pods = [known.get(ordinal) or Pod(f"mysql-{ordinal}", listed=False) for ordinal in range(last)]
@@ -125,7 +125,7 @@ class State:
 
 
 class Watch:
-    """The last look. One thread looks again every second, until no viewer has come for a while."""
+    """The latest state. One thread looks again every second while there are viewers."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -134,7 +134,7 @@ class Watch:
         self.running = False
 
     def look(self) -> State:
-        """Return what is known. Only the first viewer after a while waits, and a fraction of a second at most."""
+        """Return the latest state. Only the first viewer after a pause waits, for a fraction of a second at most."""
         with self.changed:
             self.viewed = time.monotonic()
             if not self.running:
@@ -161,7 +161,7 @@ connections: dict[str, Connection] = {}  # by MySQL pod
 
 
 def look() -> State:
-    """Ask DNS, every MySQL pod, and then every source whether it has what its replica has."""
+    """Ask DNS and every MySQL pod. Then ask every source whether it has what its replica has."""
     state = State(error=None)
     try:
         names = resolver.mysql_pods()
@@ -172,8 +172,8 @@ def look() -> State:
         connections.pop(name).close()
     table = threads.submit(resolver.table, names or ["mysql-0", "mysql-1"])
     state.pods = list(threads.map(ask, names))
-    # After all were asked: a transaction that commits in between must not look as if the source lacked it. One after
-    # another, because a connection can be used by one thread at a time only.
+    # Compare after all pods were asked. Otherwise a transaction that commits in between would seem to be missing on the
+    # source. Ask one after another, because only one thread at a time can use a connection.
     for pod in state.pods:
         if pod.role == "replica":
             compare(pod)
@@ -196,7 +196,7 @@ def ask(name: str) -> Pod:
         except (pymysql.Error, OSError) as error:
             if broken := connections.pop(name, None):
                 broken.close()
-            # The pod may have been replaced by one of the same name. One that did not answer is not asked again.
+            # The pod may be a new one of the same name. One that did not answer is not asked again.
             if not kept or time.monotonic() - asked >= TIMEOUT:
                 log_reason(advice(error, host))
                 addresses = resolver.resolve(host)["addresses"]
@@ -205,7 +205,7 @@ def ask(name: str) -> Pod:
 
 
 def describe(pod: Pod, values: dict[str, str], status: dict[str, Any] | None) -> None:
-    """Fill in what SHOW REPLICA STATUS says, and what the status variables say of semi-sync."""
+    """Fill in the fields from SHOW REPLICA STATUS, and semi-sync and the certificate from the status variables."""
     pod.read_only = bool(pod.read_only)
     if ends := values.get("Ssl_server_not_after"):
         pod.certificate_ends = ssl.cert_time_to_seconds(ends)
@@ -234,12 +234,12 @@ def describe(pod: Pod, values: dict[str, str], status: dict[str, Any] | None) ->
 
 
 def compare(pod: Pod) -> None:
-    """Ask the source of a replica, and the primary, which transactions either of them lacks."""
+    """Compare a replica with its source and with the primary: which transactions does either side lack?"""
     try:
         source = connections[pod.source or ""]
         extra, missing = source.row(COMPARE, (pod.executed, pod.executed))
         if extra:
-            # The replica may have what its source is about to commit: with semi-sync the replica comes first.
+            # With semi-sync, the replica may have a transaction that its source is about to commit.
             source.row("SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, 0.5)", (extra,))
             extra, missing = source.row(COMPARE, (pod.executed, pod.executed))
         pod.lag_transactions = count(missing)
@@ -258,7 +258,7 @@ def compare(pod: Pod) -> None:
 
 
 def count(gtids: str) -> int:
-    """Return how many transactions a GTID set has, such as 'uuid:1-3:5,uuid:tag:7'."""
+    """Return how many transactions a set of GTIDs, such as 'uuid:1-3:5,uuid:tag:7', contains."""
     intervals = re.findall(r":(\d+)(?:-(\d+))?\b", gtids)
     return sum(int(last or first) - int(first) + 1 for first, last in intervals)
 

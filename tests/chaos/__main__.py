@@ -4,11 +4,11 @@
                           writes docs/chaos.md
     make chaos SHORT=1    every fault once; ten minutes
 
-It takes any cluster that kubectl's current context names, and deploys into a namespace of its own. Threads write
+It takes any cluster that kubectl's current context names, and deploys into its own namespace. Threads write
 through write-app and keep a ledger of every attempt (.cache/chaos/*.jsonl), others read through read-app. After
 each fault, and when all is whole again, every MySQL pod is compared with the ledger and with the other pods: rows and
 GTID sets. A line is printed for each fault. It ends with status 1 if an acknowledged write is missing, a row is there
-that nobody wrote, pods differ, `replicated: true` was said while no replica could have acknowledged, or
+that no client wrote, pods differ, `replicated: true` was said while no replica could have acknowledged, or
 a limit of the table FAULTS was exceeded (in the short form, twice the limit).
 
 Faults of nodes need commands that only you can know. They are run by sh, with the node's name in $NODE:
@@ -229,7 +229,7 @@ This page is written by `make chaos`; what it does and how to run it is said in 
 - whole after: seconds from the end of the fault until every pod was ready and writes were replicated again.
 - lost: acknowledged writes that a pod lacks. For the destroyed volume of the primary the promise covers those with
   `replicated: true`; others that went with the volume are given up.
-- foreign: rows that nobody wrote; dupl.: rows that are there twice.
+- foreign: rows that no client wrote; dupl.: rows that are there twice.
 """
 
 if __name__ == "__main__":

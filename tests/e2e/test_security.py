@@ -1,4 +1,4 @@
-"""An attack list: what somebody may try against the running demo, and what each attempt gets. Printed at the end."""
+"""Attacks on the running demo, and what each attempt gets. The list is printed at the end."""
 
 import base64
 import contextlib

@@ -12,10 +12,14 @@ SLOW = 120
 
 @pytest.fixture
 def single():
-    """A namespace, and the objects of mysql-statefulset.yaml for a single pod with a volume of 400 MB in memory."""
+    """A namespace, and the objects of mysql-statefulset.yaml for a single pod with a volume of 400 MB in memory.
+
+    The objects are in a dict by their kind, the two Services by their name.
+    """
     made = Deployment("volume")
     try:
-        items = {item["kind"]: item for item in yaml.safe_load_all(made.manifest("mysql-statefulset.yaml"))}
+        found = list(yaml.safe_load_all(made.manifest("mysql-statefulset.yaml")))
+        items = {item["metadata"]["name"] if item["kind"] == "Service" else item["kind"]: item for item in found}
         spec = items["StatefulSet"]["spec"]
         del spec["volumeClaimTemplates"]
         spec["replicas"] = 1

@@ -114,7 +114,7 @@ def test_metrics_are_on_a_port_of_their_own_and_name_routes_only(app, monkeypatc
         thread.join()
     assert 'http_request_duration_seconds_count{method="GET",route="healthz",status="200"}' in text
     assert 'http_request_duration_seconds_count{method="other",route="other",status="404"}' in text
-    assert f'app_build_info{{app="{app.settings.APP}",db_tls="require",version="1.0.0"}} 1.0' in text
+    assert f'app_build_info{{app="{app.settings.APP}",db_tls="require",version="1.2.3"}} 1.0' in text
     assert "process_resident_memory_bytes" in text
     assert "made-up" not in text
     assert "endpoint=" not in text
@@ -159,9 +159,10 @@ def test_the_access_log_is_a_line_of_json_for_each_request_if_it_is_on(app, monk
     assert entry["seconds"] >= 0
 
 
-def test_the_images_version_is_the_apps(app):
-    manifest = (ROOT / "kubernetes" / f"{app.settings.APP}.yaml").read_text()
-    assert set(re.findall(rf"image: {app.settings.APP}:(\S+)", manifest)) == {app.settings.VERSION}
+def test_the_image_tells_the_app_its_version(app):
+    dockerfile = (app.folder / "Dockerfile").read_text()
+    assert "\nARG VERSION\nENV VERSION=$VERSION\n" in dockerfile.rpartition("FROM ")[2]
+    assert app.settings.VERSION == "1.2.3"
 
 
 def test_the_grace_period_of_the_pod_covers_gunicorns(app):
