@@ -113,21 +113,30 @@ class Group:
 
 
 def explain(group):
-    for what in (["get", "pods", "-o", "wide"], *(["logs", f"mysql-gr-{n}", "--tail=30"] for n in range(3))):
+    """Print what a reader of a failed run wants to see."""
+    pods = [f"mysql-gr-{n}" for n in range(3)]
+    sessions = ["mysql", "-u", "root", "-t", "-e", f"{MEMBERS}; SHOW PROCESSLIST"]
+    for what in (
+        ["get", "pods", "-o", "wide"],
+        *(["exec", pod, "--", *sessions] for pod in pods),
+        *(["logs", pod, "--tail=30"] for pod in [*pods, *CLIENTS]),
+    ):
         try:
-            print(group.kubectl(*what))
+            print(group.kubectl(*what, timeout=20))
         except ClusterError as error:
             print(error)
 
 
 @pytest.fixture(scope="module")
-def group():
+def group(request):
     made = Group()
     try:
         made.whole()
         eventually(lambda: len({run for run, _ in made.ledger()}) == len(CLIENTS))
         made.faults, made.gaps = 0, {}
         yield made
+        if request.session.testsfailed:
+            explain(made)
         for fault, gaps in made.gaps.items():
             print(f"{fault}: longest times without a write: {', '.join(f'{gap:.1f} s' for gap in gaps)}")
     except BaseException:
