@@ -226,17 +226,20 @@ def test_no_acknowledged_write_is_lost(group, fault, round_):
     assert group.changes_of_primary() <= group.faults
 
 
-def test_a_member_without_a_majority_takes_no_writes(group):
+def test_a_member_without_a_majority_acknowledges_nothing(group):
     primary = group.whole()
     others = group.ready().keys() - {primary}
     group.faults += 1
     group.signal("STOP", *others)
     try:
+        before = group.ledger()
+        # It failed, so it may be there or not: the others may have received it.
         with pytest.raises(ClusterError, match="ERROR"):
             group.sql(primary, "INSERT INTO shop.orders (run, number) VALUES (0, 0)", timeout=60)
+        assert group.ledger() == before
     finally:
         group.signal("CONT", *others)
-    assert group.sql(group.whole(), "SELECT * FROM shop.orders WHERE run = 0") == []
+    group.whole()
     group.compare()
 
 
