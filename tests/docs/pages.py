@@ -17,7 +17,7 @@ How a page is written, so that it can be run as it stands:
   ``<!-- any order -->`` for lines in any order, ``<!-- not run: REASON -->`` for what is not run here.
 - The last block of a page cleans up.
 
-A block marked ``yaml`` or ``bash`` quotes the file that the page linked last; see `excerpts`.
+A block marked ``yaml``, ``bash`` or ``python`` quotes the file that the page linked last; see `excerpts`.
 """
 
 import contextlib
@@ -41,7 +41,7 @@ BLOCK = re.compile(
     r"(?:\n+^```text\n(?P<output>.*?)^```$)?",
     re.MULTILINE | re.DOTALL,
 )
-_EXCERPT = re.compile(r"^```(?:yaml|bash)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+_EXCERPT = re.compile(r"^```(?:yaml|bash|python)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 _QUOTED_FILE = re.compile(r"\]\(([^)#\s]+\.(?:yaml|sh))\)")
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"

@@ -15,7 +15,8 @@ from docs.pages import ROOT
 
 LACKING = (
     r"\bmapfile\b|\breadarray\b|\bdeclare -A\b|\blocal -n\b|\$\{\w+(?:,,|\^\^)|(?<!kubectl )\bwait -n\b"
-    r"|\bsort -V\b|\bgrep -P\b|\$EPOCHSECONDS|\bsed -i\b|\bdate -d\b|\breadlink -f\b|\bstat -c\b|\bxargs -r\b|\|&|&>>|;;&|\bcoproc\b"
+    r"|\bsort -V\b|\bgrep -P\b|\$EPOCHSECONDS|\bsed -i\b|\bdate -d\b|\breadlink -f\b"
+    r"|\bstat -c\b|\bxargs -r\b|\|&|&>>|;;&|\bcoproc\b"
 )
 SCRIPTS = sorted((ROOT / "scripts").iterdir())
 SHELLS = [command for command in (["sh"], ["dash"], ["bash", "--posix"], ["busybox", "sh"]) if shutil.which(command[0])]

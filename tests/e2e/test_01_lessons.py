@@ -28,7 +28,14 @@ def left_by_lessons():
 @pytest.mark.timeout(1500)  # a reader needs fifteen minutes, a busy machine more
 @pytest.mark.parametrize(
     "lesson",
-    ["headless-service", "volumes", "deployment-versus-statefulset", "volume-claim-templates", "mysql-cluster"],
+    [
+        "headless-service",
+        "volumes",
+        "deployment-versus-statefulset",
+        "volume-claim-templates",
+        "mysql-cluster",
+        "failover",
+    ],
 )
 def test_lesson(lesson):
     *steps, clean_up = blocks(LESSONS / lesson / "README.md")
