@@ -72,6 +72,8 @@ SELECT * FROM mysql.user
 UPDATE mysql.user SET account_locked = 'Y'
 SELECT * FROM performance_schema.events_statements_history
 SELECT * FROM performance_schema.threads
+SELECT * FROM performance_schema.replication_connection_status
+SELECT * FROM performance_schema.replication_applier_status
 INSTALL PLUGIN other SONAME 'semisync_source.so'
 INSTALL COMPONENT 'file://component_validate_password'
 UNINSTALL PLUGIN clone
@@ -101,6 +103,9 @@ ALLOWED = {
     "readuser": {"SELECT * FROM userdb.users", "SHOW BINARY LOGS", "SHOW REPLICA STATUS"},  # REPLICATION CLIENT
     "replicator": {
         *["SHOW BINARY LOGS", "SHOW BINLOG EVENTS", "SHOW REPLICA STATUS", "SHOW REPLICAS"],
+        # What one MySQL pod asks another.
+        "SELECT * FROM performance_schema.replication_connection_status",
+        "SELECT * FROM performance_schema.replication_applier_status",
         *["LOCK INSTANCE FOR BACKUP", "CLONE LOCAL DATA DIRECTORY = '/tmp/clone'"],  # BACKUP_ADMIN, for CLONE
         *["SET SESSION binlog_format = 'STATEMENT'", "SET sql_log_bin = OFF"],  # SESSION_VARIABLES_ADMIN, for:
         "SET gtid_next = '3e11fa47-71ca-11e1-9e33-c80aa9429562:1'",
