@@ -1,5 +1,5 @@
 #!/bin/sh
-# To be sourced by scripts with long steps. `stoppable COMMAND...` runs a step in a process group of its own, and gives its
+# To be sourced by scripts with long steps. `stoppable COMMAND...` runs a step in its own process group, and gives its
 # status. When the script is told to stop (Ctrl-C, SIGTERM, a closed terminal), all of that group is killed; then the
 # script prints the sentence $stopped and ends. What the step has made by then is for the script to delete.
 stop() { # stop STATUS

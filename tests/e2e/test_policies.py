@@ -1,4 +1,4 @@
-"""Who gets through to whom: network policies, Pod Security, the service account's token."""
+"""Which pod can connect to which: network policies, Pod Security, the service account's token."""
 
 import json
 

@@ -19,7 +19,7 @@ PATH = {"PATH": "/usr/bin:/bin"}  # where no mysqld is, so that the demo downloa
 
 @pytest.fixture
 def tree(tmp_path):
-    """A copy of the project in which a download takes for ever, and does not stop when it is told to."""
+    """A copy of the project in which a download never ends, and does not stop when it is told to."""
     for name in ("demo", "kubernetes"):
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "demo" / "unpack").write_text(SLOW_STEP)
@@ -27,7 +27,7 @@ def tree(tmp_path):
 
 
 def start(command, **environment):
-    """A command that prints into a pipe, in a session of its own. It hears SIGHUP under nohup and SIGINT behind `&`."""
+    """A command that prints into a pipe, in its own session. It hears SIGHUP under nohup and SIGINT behind `&`."""
     return subprocess.Popen(
         ["/usr/bin/env", "--default-signal=HUP,INT", *command],
         stdout=subprocess.PIPE,

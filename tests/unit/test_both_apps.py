@@ -1,8 +1,13 @@
 """What is the same in both apps: settings that fail closed, metrics, the access log, and files that are equal."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -68,6 +73,25 @@ def test_the_mode_of_tls_is_logged_and_is_what_it_says(monkeypatch, caplog, app,
     tls = load(app, monkeypatch, DB_TLS="verify", DB_CA=authority).settings.TLS
     assert (tls.verify_mode.name, tls.check_hostname) == ("CERT_REQUIRED", True)
     assert [each.message for each in caplog.records] == ["TLS with MySQL: DB_TLS=verify, the server is verified."]
+
+
+@BOTH
+def test_a_renewed_authority_is_used_without_a_restart(monkeypatch, app, authority, tmp_path):
+    """And a file that is no use is not: the app goes on with what it has."""
+    renewed = tmp_path / "renewed.crt"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=renewed".split()
+    subprocess.run([*make, "-keyout", tmp_path / "key", "-out", renewed], check=True, capture_output=True)
+    file = tmp_path / "ca.crt"
+    shutil.copy(authority, file)
+    settings = load(app, monkeypatch, DB_TLS="verify", DB_CA=str(file)).settings
+    first = settings.current_tls()
+    assert settings.current_tls() is first
+    for nanoseconds, source in enumerate([renewed, Path(__file__)], time.time_ns()):
+        shutil.copy(source, file)
+        os.utime(file, ns=(nanoseconds, nanoseconds))
+        trusted = [dict(part[0] for part in each["subject"])["commonName"]
+                   for each in settings.current_tls().get_ca_certs()]  # fmt: skip
+        assert trusted == ["renewed"]
 
 
 @pytest.fixture(params=APPS)
