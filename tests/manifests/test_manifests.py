@@ -67,7 +67,7 @@ def test_schema(item, version):
 
 def test_the_pages_name_the_oldest_and_the_newest_version():
     readme = (PROJECT / "README.md").read_text()
-    assert f"Kubernetes cluster, {OLDEST} or later" in readme
+    assert f"Kubernetes {OLDEST} or later" in readme
     assert f"validated with Kubernetes {NEWEST}" in readme
 
 
