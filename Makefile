@@ -46,6 +46,7 @@ lint: ## Check the style of Python, shell scripts, Dockerfiles and manifests, an
 	scripts/audit .cache/lint/bin/pip-audit
 	.cache/lint/bin/codespell
 	.cache/lint/bin/rumdl check .
+	.cache/lint/bin/zizmor --offline --quiet --config .github/zizmor.yml .github
 
 ##@ Cluster: CONTEXT=name and NAMESPACE=name replace kubectl's current ones
 

@@ -18,7 +18,7 @@ trap 'stop 129' HUP
 in_step=
 stoppable() {
   in_step=yes
-  setsid "$@" &
+  if command -v setsid >/dev/null; then setsid "$@" & else "$@" & fi # macOS has none: there, only the step is killed
   wait "$!" && status=0 || status=$?
   in_step=
   return "$status"

@@ -97,6 +97,23 @@ def test_python_packages_are_installed_again_when_any_requirement_changed(tree):
     assert install() == ""
 
 
+def test_python_packages_are_installed_without_the_tools_that_macos_lacks(tree):
+    """It has neither flock nor setsid."""
+    for name in ("requirements-lint.txt", "write-app/requirements.txt"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text("")
+    tools = tree / "bin"
+    tools.mkdir()
+    for name in ("sh", "dirname", "cat", "tr", "mkdir", "touch", "rm", "df", "awk"):
+        (tools / name).symlink_to(shutil.which(name))
+    (tools / "python3").write_text(f'#!/bin/sh\nexec {sys.base_prefix}/bin/python3 "$@"\n')
+    (tools / "python3").chmod(0o755)
+    command = [tree / "demo" / "python-env", ".cache/lint", "requirements-lint.txt"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PATH": str(tools)}, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "flock" not in done.stderr
+
+
 def test_tests_clean_up_when_they_are_terminated(tmp_path):
     """Like Ctrl-C, SIGTERM lets fixtures delete and stop what they made."""
     test = tmp_path / "test_waits.py"
