@@ -63,7 +63,7 @@ def test_a_bad_delete_is_undone_to_just_before_it(deployment, backup):
     said = make(deployment, "restore", f"FROM={backup}", f"TO_BEFORE={deleted}")
     assert same_everywhere(deployment, before)
     # What was registered since is offered, and can be added with the statement that is printed.
-    assert "1 of its users are not among the restored ones" in said
+    assert "1 of the users in userdb_before_" in said
     deployment.sql("mysql-0", re.search(r"INSERT INTO userdb\.users [^']*", said)[0])
     assert len(rows(deployment, "mysql-0")) == len(before) + 1
 

@@ -1,4 +1,4 @@
-"""A pod of the CronJob mysql-backup, beside a running demo: the manifest's scripts in a container of their own."""
+"""A pod of the CronJob mysql-backup, beside a running demo: the manifest's scripts in their own container."""
 
 import os
 import subprocess
