@@ -1,4 +1,4 @@
-"""The demo of `make demo`, started for tests: on free ports, with an empty data folder of its own."""
+"""The demo of `make demo`, started for tests: on free ports, with its own empty data folder."""
 
 import contextlib
 import fcntl

@@ -32,7 +32,9 @@ def is_shell(file):
 def config_maps():
     """The ConfigMaps that have scripts, {name: {key: text}}."""
     found = {}
-    for file in sorted((PROJECT / "kubernetes").glob("*.yaml")):
+    for file in sorted(
+        [*(PROJECT / "kubernetes").glob("*.yaml"), *(PROJECT / "kubernetes").glob("lessons/failover/*.yaml")]
+    ):
         for item in yaml.safe_load_all(file.read_text()):
             if item and item["kind"] == "ConfigMap":
                 found[item["metadata"]["name"]] = {k: text for k, text in item["data"].items() if k.endswith(".sh")}
