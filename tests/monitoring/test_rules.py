@@ -35,6 +35,8 @@ CASES = {
     "stopped": ([PRIMARY, STOPPED, REPLICA], {},
                 {"MySQLPodNotHealthy", "MySQLReplicationStopped", "MySQLReplicaLagUnknown"}),
     "diverged": ([PRIMARY, REPLICA | {"ready": 0}, REPLICA], {}, {"MySQLPodNotHealthy"}),
+    "certificate": ([PRIMARY | {"certificate_expiry_timestamp_seconds": 13 * 86400}, REPLICA], {},
+                    {"CertificateExpires"}),
     "lagging": ([PRIMARY, REPLICA | {"replica_lag_seconds": 31}], {}, {"MySQLReplicaLagging"}),
     "semi-sync off": ([PRIMARY | {"semi_sync_source_on": 0}, REPLICA], {}, {"MySQLSemiSyncOff"}),
     "unreplicated": (HEALTHY, {'users_registered_total{replicated="false"}': "0+1x30"}, {"WritesUnreplicated"}),
@@ -95,4 +97,4 @@ def test_exactly_these_alerts_fire(promtool, tmp_path, case):
 
 
 def test_read_app_away(promtool, tmp_path):
-    assert "ReadAppAway" in firing(promtool, tmp_path, [], {})
+    assert firing(promtool, tmp_path, [], {}) == {"ReadAppAway"}
