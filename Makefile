@@ -19,7 +19,7 @@ demo-clean: ## Delete the demo's data and the MySQL that was downloaded for it
 ##@ Test
 
 .PHONY: test test-unit pictures lint
-test: ## Run everything that can be tested without a cluster; shows how much of the apps' code the tests in this process reach
+test: ## Run every test that needs no cluster, and print the test coverage of the apps
 	@demo/python-env .venv requirements-dev.txt
 	@exec tests/chromium >/dev/null
 	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest tests --ignore=tests/e2e --cov=write-app --cov=read-app
@@ -46,8 +46,9 @@ lint: ## Check the style of Python, shell scripts, Dockerfiles and manifests, an
 	scripts/audit .cache/lint/bin/pip-audit
 	.cache/lint/bin/codespell
 	.cache/lint/bin/rumdl check .
+	.cache/lint/bin/zizmor --offline --quiet --config .github/zizmor.yml .github
 
-##@ Cluster: CONTEXT=name and NAMESPACE=name choose another than kubectl's current one
+##@ Cluster: CONTEXT=name and NAMESPACE=name replace kubectl's current ones
 
 export KUBECTL := kubectl$(if $(CONTEXT), --context=$(CONTEXT))$(if $(NAMESPACE), --namespace=$(NAMESPACE))
 DEMO := -l app.kubernetes.io/part-of=mysql-replication-demo
@@ -56,47 +57,47 @@ DEMO := -l app.kubernetes.io/part-of=mysql-replication-demo
 build: ## Build the two images with docker, podman or buildah
 	@scripts/build
 
-load: ## Bring the images to the nodes; INTO=kind, minikube, k3d or containerd if the context does not say
+load: ## Copy the images to the nodes; INTO=kind, minikube, k3d or containerd if the context does not say which
 	@scripts/load $(INTO)
 
-deploy: ## kubectl apply -f kubernetes/, wait until it is ready, print the two addresses
+deploy: ## Run kubectl apply -f kubernetes/, wait until all is ready, print the addresses of the two pages
 	@scripts/deploy
 
-status: ## Show the demo's pods, Services, claims and what is wrong
+status: ## Show the demo's pods, Services and claims, and the cluster's warnings
 	@scripts/where >/dev/null
 	$(KUBECTL) get statefulset,deployment,pod,service,persistentvolumeclaim $(DEMO) -o wide
 	$(KUBECTL) get events --field-selector type=Warning --sort-by=.lastTimestamp
 
-verify: ## Show who follows whom, and that a row written on the primary is on every pod
+verify: ## Show which pod follows which, and that a row written on the primary is on every pod
 	@scripts/verify
 
-dns: ## What do mysql, mysql-0.mysql and mysql-read resolve to? IMAGE=busybox:1.28 asks with another busybox
+dns: ## Show what mysql, mysql-0.mysql and mysql-read resolve to; IMAGE=busybox:1.28 asks with another busybox
 	@scripts/dns
 
-scale: ## N=3 runs three MySQL pods
+scale: ## Run N MySQL pods: make scale N=3
 	@scripts/where >/dev/null
 	@case "$(N)" in [1-9]|10) ;; *) echo "Say how many MySQL pods, from 1 to 10: make scale N=3" >&2; exit 1 ;; esac
 	$(KUBECTL) scale statefulset mysql --replicas=$(N)
 	$(KUBECTL) rollout status statefulset/mysql --timeout=300s
 
-undeploy: ## Delete everything but the volumes: a later deploy has the same data
+undeploy: ## Delete everything except the volumes and the passwords: a later deploy has the same data
 	@scripts/where >/dev/null
-	$(KUBECTL) delete statefulset,deployment,cronjob,job,service,configmap,secret,networkpolicy,poddisruptionbudget $(DEMO)
+	$(KUBECTL) delete statefulset,deployment,cronjob,job,service,configmap,networkpolicy,poddisruptionbudget $(DEMO)
 	$(KUBECTL) wait --for=delete pod $(DEMO) --timeout=120s
 
-clean: ## Delete everything, volumes and backups too; asks first, YES=1 does not
+clean: ## Delete everything, including volumes, backups and passwords; asks first, unless YES=1
 	@namespace=$$(scripts/where) && [ -n "$(YES)" ] || { printf 'Delete the demo and all its data? [y/N] '; read -r answer && [ "$$answer" = y ]; } || { echo "Nothing deleted."; exit 1; }
 	@$(MAKE) --no-print-directory undeploy
-	$(KUBECTL) delete persistentvolumeclaim $(DEMO)
+	$(KUBECTL) delete persistentvolumeclaim,secret $(DEMO)
 
-e2e: ## Run the tests on the cluster, in namespaces of their own; ONLY="deploy security" runs test_deploy.py and test_security.py
+e2e: ## Run the tests on the cluster, in their own namespaces; ONLY="deploy security" runs test_deploy.py and test_security.py
 	@demo/python-env .venv requirements-dev.txt
 	@BROWSER=$$(tests/chromium) && export BROWSER && exec .venv/bin/python -m pytest $(if $(ONLY),$(sort $(ONLY:%=tests/e2e/test_%.py)),tests/e2e) --timeout=600
 
 ##@ Chaos: nothing acknowledged is lost, whatever is killed
 
 .PHONY: chaos
-chaos: ## 40 minutes of faults under load on the cluster, into docs/chaos.md; SHORT=1: each fault once
+chaos: ## Cause faults under load on the cluster for 40 minutes, into docs/chaos.md; SHORT=1: each fault once
 	@demo/python-env .venv requirements-dev.txt
 	@PYTHONPATH=tests exec .venv/bin/python -m chaos $(if $(SHORT),--short)
 
@@ -107,30 +108,30 @@ bench: ## Measure speed, cost and memory on this machine, into docs/performance.
 	@demo/python-env .venv requirements-dev.txt
 	@PYTHONPATH=tests:demo exec .venv/bin/python -m bench $(if $(SOAK),--soak)
 
-bench-cluster: ## The same on the cluster, beside a naive app, and how soon everything is ready
+bench-cluster: ## Measure the same on the cluster, beside a naive app, and the time until everything is ready
 	@demo/python-env .venv requirements-dev.txt
 	@PYTHONPATH=tests:demo exec .venv/bin/python -m bench.cluster
 
 ##@ Operation: docs/operations.md says when and why
 
 .PHONY: secret backup backups fetch history restore rotate
-secret: ## Before the first deploy: random passwords in place of the demo's
-	@scripts/secret
+secret: ## Make a Secret with random passwords, before the first deploy; KEYS=app-password changes only that one
+	@KEYS="$(KEYS)" scripts/secret
 
-backup: ## Back up userdb now, from a replica, and wait; every night it is done anyway
+backup: ## Back up all databases now, and wait for the end; a CronJob does the same every night
 	@scripts/backup
 
 backups: ## List the backups
 	@scripts/backups
 
-fetch: ## FROM=userdb-....sql.gz copies a backup here
-	@FETCH="$(FROM)" scripts/backups
+fetch: ## Copy a backup here: FROM=userdb-....sql.gz; TO=folder without FROM copies all that the folder does not have
+	@FETCH="$(FROM)" TO="$(TO)" scripts/backups
 
 history: ## List the transactions that changed or deleted something; ALL=1 lists all
 	@ALL="$(ALL)" scripts/history
 
-restore: ## FROM=backup or file; TO_BEFORE=transaction also restores what was written up to just before it
+restore: ## Restore FROM=backup or file; TO_BEFORE=transaction also restores what was written up to just before it
 	@FROM="$(FROM)" TO_BEFORE="$(TO_BEFORE)" scripts/restore
 
-rotate: ## New random passwords in a running deployment; KEYS=app-password changes only that one
+rotate: ## Set new random passwords in a running deployment, without a restart of MySQL; KEYS=app-password changes one
 	@KEYS="$(KEYS)" scripts/rotate

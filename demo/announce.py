@@ -1,4 +1,4 @@
-"""Tells the visitor when both pages answer, and what to try; until then, what is being waited for.
+"""Print when both pages answer, and what to try. Until then, print which parts are not ready.
 
     announce.py FOLDER MANIFESTS REPLICAS
 
@@ -19,7 +19,7 @@ LOWEST_SPACE = 64 << 20  # bytes, less than MySQL needs for one new file
 
 
 def main(folder, manifests, replicas):
-    """Wait, tell, and stay."""
+    """Wait until everything is ready, print what to try, and keep running."""
     pods = Manifests(manifests, int(replicas)).pods
     started = time.monotonic()
     told = started

@@ -1,10 +1,10 @@
-"""The command lines that start a container, and that run something in one."""
+"""The command lines that start a container, and that run a command in one."""
 
 import os
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# A container has a host name, mounts and process numbers of its own. If what waits for it is killed, so is it.
+# A container has its own host name, mounts and process numbers. It ends with the process that waits for it.
 ISOLATED = ["unshare", "--uts", "--mount", "--pid", "--fork", "--kill-child"]
 
 
@@ -18,7 +18,7 @@ def in_image(name, uid, mounts, command):
 
 
 def in_tree(name, uid, command):
-    """A command without a file system of its own: an app runs from the working tree with the virtual environment.
+    """A command in this machine's file system: an app runs from the working tree with the virtual environment.
 
     Its user may read everything, because the tree may be in a folder like /root that other users cannot enter.
     """
@@ -43,7 +43,7 @@ def first_process(pid):
 
 
 def environment(extra):
-    """A container's environment: nothing of this machine's, except where programs are found."""
+    """A container's environment: nothing of this machine's, except where programs are found (PATH)."""
     return {
         "PATH": f"{os.environ['VIRTUAL_ENV']}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "LANG": "C.UTF-8",

@@ -1,9 +1,9 @@
 #!/bin/sh
 # container.sh NAME UID [SOURCE:TARGET]... -- COMMAND...
 #
-# What a container runtime does, by hand: runs COMMAND as user UID with the host name NAME, in the file system
-# /run/root, read-only except for the folders SOURCE that are mounted at TARGET. Runs in mount, UTS and PID namespaces
-# of its own (see container.py), so nothing of it is seen outside and all of it ends with its first process.
+# Does by hand what a container runtime does: runs COMMAND as user UID with the host name NAME, in the file system
+# /run/root, read-only except for the folders SOURCE that are mounted at TARGET. It runs in its own mount, UTS and PID
+# namespaces (see container.py). So its mounts are invisible outside, and all its processes end with the first one.
 set -eu
 name=$1 uid=$2
 shift 2
@@ -16,7 +16,7 @@ mount -t overlay overlay -o "lowerdir=/run/root,upperdir=$scratch/upper,workdir=
 cd root
 mount -t proc proc proc
 mount --rbind /dev dev
-# What the image brings: the user mysql, its configuration, and the folders that volumes are mounted at.
+# What the image contains: the user mysql, its configuration, and the folders that volumes are mounted at.
 { echo "mysql:x:$uid:$uid::/var/lib/mysql:/bin/false"; grep -v '^mysql:' /run/root/etc/passwd; } >etc/passwd
 rm -rf etc/mysql var/lib/mysql-files
 mkdir -p var/lib/mysql-files && chmod 750 var/lib/mysql-files && chown "$uid" var/lib/mysql-files

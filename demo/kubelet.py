@@ -1,4 +1,4 @@
-"""The demo's kubelet: keeps one pod of the manifests running, the way a cluster's kubelet does.
+"""The demo's kubelet: keeps one pod of the manifests running, as a cluster's kubelet does.
 
     kubelet.py FOLDER MANIFESTS REPLICAS POD
 
@@ -28,7 +28,7 @@ from manifests import Manifests, port_number
 
 PROJECT = Path(__file__).resolve().parent.parent
 STATE = Path("/run/demo")  # in memory, and gone with the demo's namespaces
-AGENT_PORT = 10  # of the pod's address: says "up" or "down" to whoever connects
+AGENT_PORT = 10  # of the pod's address: sends "up" or "down" to each client that connects
 MOST_GRACE = 15  # seconds that a container gets to end when all of the demo ends
 LONGEST_PAUSE = 5  # seconds between two starts of a container that keeps ending
 
@@ -70,7 +70,7 @@ class Kubelet:
     # -- the pod
 
     def run(self):
-        """Make the pod, keep it, unmake it while it is told not to exist; for ever."""
+        """Create the pod and keep it running, without end. Delete it while the file `stopped` exists."""
         stopped = self.folder / "stopped" / self.pod.name
         while not self.ending:
             if not stopped.exists() and self.predecessor_is_ready():
@@ -87,7 +87,7 @@ class Kubelet:
             time.sleep(0.2)
 
     def predecessor_is_ready(self):
-        """May the pod be made?"""
+        """May the pod be created?"""
         return not self.pod.follows or is_ready(self.manifests.pod(self.pod.follows))
 
     def stop_when(self, stopped):
@@ -98,7 +98,7 @@ class Kubelet:
         self.terminate()
 
     def make_volumes(self):
-        """Make the pod's volumes, and the folder of its claim if it is not there yet."""
+        """Create the pod's volumes, and the folder of its claim if it does not exist yet."""
         shutil.rmtree(self.volumes, ignore_errors=True)
         if self.pod.claims:
             data = self.folder / "data" / self.pod.name
@@ -153,9 +153,10 @@ class Kubelet:
             environment |= {
                 "HOME": str(scratch),
                 "TMPDIR": str(scratch),
+                "VERSION": spec["image"].partition(":")[2],
                 "WRITE_PORT": os.environ["WRITE_PORT"],
                 "READ_PORT": os.environ["READ_PORT"],
-                # Every pod of a cluster has a network of its own; here they share one.
+                # In a cluster, every pod has its own network; here they share one.
                 "BIND": self.pod.address,
             }
             command = containers.in_tree(self.pod.name, self.uid, spec.get("command") or image_command(source))
@@ -171,7 +172,7 @@ class Kubelet:
         return {"args": [*containers.ISOLATED, *command], "cwd": "/", "env": containers.environment(environment)}
 
     def bind_mysqld(self):
-        """The only setting of MySQL that is the demo's own, for the same reason."""
+        """Write the only setting of MySQL that is not in the manifests, for the same reason."""
         (self.volumes / "config" / "demo.cnf").write_text(f"[mysqld]\nbind_address = {self.pod.address}\n")
 
     def terminate(self):
@@ -187,7 +188,7 @@ class Kubelet:
     # -- its probes
 
     def probe(self, spec, process):
-        """Run the container's probes as long as it runs: they set `ready`, and end a container that does not live."""
+        """Run the container's probes while it runs: they set `ready`, and end a container that is not alive."""
         startup, readiness, liveness = (
             Probe(spec[f"{kind}Probe"]) if f"{kind}Probe" in spec else None
             for kind in ("startup", "readiness", "liveness")
@@ -211,7 +212,7 @@ class Kubelet:
                         self.ready = self.exists and process.poll() is None
                 failed = liveness and liveness.run(check)
             if failed:
-                say("the container does not live, says its probe: ending it")
+                say("the liveness probe failed: ending the container")
                 process.kill()
             time.sleep(0.2)
         pid_file.unlink(missing_ok=True)
@@ -244,7 +245,7 @@ def send(pid, number):
 
 
 def is_ready(pod):
-    """What the kubelet of another pod says about it."""
+    """What the kubelet of another pod says about that pod."""
     try:
         with socket.create_connection((pod.address, AGENT_PORT), timeout=1) as connection:
             return connection.recv(16).startswith(b"up")
@@ -253,12 +254,12 @@ def is_ready(pod):
 
 
 def main(folder, manifests, replicas, name):
-    """Keep the pod `name` and tell whoever asks whether it is ready."""
+    """Keep the pod `name` running, and tell each client that connects whether it is ready."""
     kubelet = Kubelet(folder, Manifests(manifests, int(replicas)), name)
 
     class Agent(socketserver.BaseRequestHandler):
         def handle(self):
-            with contextlib.suppress(ConnectionError):  # who asked did not wait for the answer
+            with contextlib.suppress(ConnectionError):  # the client did not wait for the answer
                 self.request.sendall(b"up\n" if kubelet.ready else b"down\n")
 
     socketserver.ThreadingTCPServer.allow_reuse_address = True

@@ -1,4 +1,4 @@
-"""What the demo reads out of the files in kubernetes/: the pods and the Services that a cluster would make of them.
+"""The pods and Services that a cluster would make from the files in kubernetes/.
 
 Nothing of it is repeated in the demo: commands, scripts, configuration, passwords, probes and ports are the manifests'.
 """
@@ -20,9 +20,9 @@ class Pod:
     ordinal: int
     spec: dict
     labels: dict
-    address: str  # of its own, on the loopback interface of the demo's network namespace
+    address: str  # its own, on the loopback interface of the demo's network namespace
     claims: list  # names of the volumes that outlive the pod
-    follows: str = ""  # the pod that must be ready before this one is made
+    follows: str = ""  # the pod that must be ready before this one is created
 
 
 @dataclass
@@ -58,7 +58,7 @@ class Manifests:
         ordered = item["kind"] == "StatefulSet"
         name, spec, template = item["metadata"]["name"], item["spec"], item["spec"]["template"]
         # A StatefulSet makes its pods one after another. The apps could start at once and wait, as they do in a
-        # cluster; here they come after the primary, so that the first thing to read is not that they wait.
+        # cluster; here they start after the primary, so that the first log lines are not about waiting.
         previous = "" if ordered else next(pod.name for pod in self.pods if pod.claims)
         count = replicas if ordered and replicas else spec["replicas"]
         if ordered and count == 1:  # the line that the manifest asks for

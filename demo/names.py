@@ -65,7 +65,7 @@ class Names(BaseResolver):
         for record in reply.rr:
             if record.rtype == QTYPE.SRV:
                 reply.add_ar(*records.get(str(record.rdata.target), []))
-        # "mysql.default..." exists even if it has no record of its own, because names below it do.
+        # "mysql.default..." exists even if it has no record itself, because names below it do.
         if not found and not any(other.endswith(f".{name}") for other in records):
             reply.header.rcode = RCODE.NXDOMAIN
         reply.header.aa = True
@@ -95,7 +95,7 @@ def main(folder, manifests, replicas):
 
 
 class Silent:
-    """A logger that drops everything: queries are not worth a line each."""
+    """A logger that drops everything: one line for each query would be too many."""
 
     def __getattr__(self, name):
         return lambda *args: None

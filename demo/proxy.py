@@ -15,7 +15,7 @@ HEADER = """\
 global
     log stdout format raw local0 notice
     maxconn 4000
-    # After the ports are bound it is nobody.
+    # After the ports are bound, HAProxy runs as the user nobody.
     uid 65534
     gid 65534
 defaults
@@ -55,8 +55,8 @@ def main(manifests, replicas):
     (folder / "haproxy.cfg").write_text(configuration(Manifests(manifests, int(replicas)), ports))
     command = ["haproxy", "-q", "-f", "/proxy/haproxy.cfg"]
     container = in_image("proxy", 0, {folder: "/proxy", "/run/netns": "/run/netns"}, command)
-    # Not with process numbers of its own: HAProxy does not handle SIGTERM, and a first process would ignore it.
-    os.execvpe("unshare", ["unshare", "--uts", "--mount", *container], environment({}))  # noqa: S606 - without a shell is what we want
+    # No PID namespace: there it would be the first process, which ignores a SIGTERM that it does not handle.
+    os.execvpe("unshare", ["unshare", "--uts", "--mount", *container], environment({}))  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 
 Environment: REPLICAS (MySQL pods, by default the manifest's), WRITE_PORT and READ_PORT (by default 30000 and 30001).
 
-How it works: this process makes namespaces of its own (processes, mounts, network), and in them honcho runs a kubelet
+How it works: this process makes its own namespaces (processes, mounts, network), and in them honcho runs a kubelet
 for each pod (kubelet.py), the DNS server (names.py), and HAProxy in the role of kube-proxy (proxy.py). Seen from
 outside there is one process and two open ports. When it ends, however it ends, the kernel ends all the rest.
 """
@@ -42,7 +42,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def main():
-    """Check what must be true, then run."""
+    """Check the conditions, then run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=PROJECT / ".demo", help="where the data is kept (.demo)")
     parser.add_argument("--manifests", type=Path, default=PROJECT / "kubernetes", help="the YAML files (kubernetes)")
@@ -73,7 +73,7 @@ def main():
     sys.exit(run(arguments, root, replicas, lock))
 
 
-# -- what must be true before anything starts
+# -- the conditions, checked before anything starts
 
 
 def fail(sentence):
@@ -91,7 +91,7 @@ def number(name, lowest, highest, default=0):
 
 
 def lock_folder(folder):
-    """The open file pid, locked; one demo runs in one folder."""
+    """Return the open, locked file pid: only one demo runs in a folder."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = open(folder / "pid", "a+")  # noqa: SIM115 - it stays open, and so locked, until the end
@@ -108,7 +108,7 @@ def check_rights():
     if sys.platform != "linux":
         fail("it needs Linux. Elsewhere, run the demo on kind, minikube or another Kubernetes: see README.md.")
     if os.geteuid() != 0:
-        fail("it needs root, for network and mount namespaces of its own. Run: sudo make demo")
+        fail("it needs root, to make its own network and mount namespaces. Run: sudo make demo")
 
 
 def check_ports(ports):
@@ -167,7 +167,7 @@ def download_mysql():
 
 
 def run(arguments, root, replicas, lock):
-    """Run everything in namespaces of its own until it ends; the exit status."""
+    """Run everything in new namespaces until it ends. Returns the exit status."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # if make is killed, this ends as well
     # The first process of a process namespace must be a new one, so this one waits for it.
     if LIBC.unshare(CLONE_NEWNS | CLONE_NEWPID) != 0:

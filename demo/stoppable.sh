@@ -1,5 +1,5 @@
 #!/bin/sh
-# To be sourced by scripts with long steps. `stoppable COMMAND...` runs a step in a process group of its own, and gives its
+# To be sourced by scripts with long steps. `stoppable COMMAND...` runs a step in its own process group, and gives its
 # status. When the script is told to stop (Ctrl-C, SIGTERM, a closed terminal), all of that group is killed; then the
 # script prints the sentence $stopped and ends. What the step has made by then is for the script to delete.
 stop() { # stop STATUS
@@ -18,7 +18,7 @@ trap 'stop 129' HUP
 in_step=
 stoppable() {
   in_step=yes
-  setsid "$@" &
+  if command -v setsid >/dev/null; then setsid "$@" & else "$@" & fi # macOS has none: there, only the step is killed
   wait "$!" && status=0 || status=$?
   in_step=
   return "$status"

@@ -28,9 +28,9 @@ def index() -> Response:
 
 @app.get("/live")
 def live() -> Response:
-    """Return the part of the page that changes by itself. pods=N: it has seen N; those that are gone are drawn."""
+    """Return the part of the page that changes by itself. pods=N: it has seen N pods; those that are gone are drawn."""
     response = web.page("live.html", 200, **topology.watch.look().drawn(request.args.get("pods", 1, type=int)))
-    response.headers["Cache-Control"] = "no-cache"  # a browser asks whether it has changed, and most often it has not
+    response.headers["Cache-Control"] = "no-cache"  # the browser asks whether it has changed; usually it has not
     response.add_etag()
     response.make_conditional(request)
     return response
@@ -43,7 +43,7 @@ def users() -> Response:
 
 @app.get("/mysql-pod")
 def mysql_pod() -> Response:
-    """Tell which MySQL pod answered: the load-balancing lesson for curl."""
+    """Return which MySQL pod answered, to watch load balancing with curl."""
     return web.answer(200, database.identity())
 
 
@@ -66,7 +66,7 @@ def readyz() -> Response:
 
 
 def read_users(query: Mapping[str, str], limit: int = 50) -> tuple[int, dict[str, Any]]:
-    """Return (status, result) of the page of users that the query string asks for; limit: users, if it does not say."""
+    """Return (status, result) of the page of users that the query string asks for. `limit` is its default."""
     limit, before, after, errors = check_users_query(query, limit)
     if errors:
         return 422, {"message": " ".join(errors.values()), "errors": errors}

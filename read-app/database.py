@@ -1,4 +1,4 @@
-"""What is read from MySQL: one round trip a read, and another try, at another pod, if it fails."""
+"""Reads from MySQL. Each takes one round trip, and is tried again on another pod if it fails."""
 
 import time
 from types import TracebackType
@@ -12,11 +12,11 @@ from connection import Connection
 from errors import Unavailable, advice, code_of, log_reason
 from pool import Pool
 
-TRY_FOR = 5.0  # seconds, in which a read is tried again
-WAIT_FOR_GTIDS = 1.5  # seconds that a replica gets to catch up with what the client wants to see
+TRY_FOR = 5.0  # seconds for which a failed read is tried again
+WAIT_FOR_GTIDS = 1.5  # seconds for a replica to catch up with the transaction that the client wants to see
 
 READ_ONLY = "SELECT @@global.read_only"
-# As text, because making a datetime of it only to print it again costs more than the rest of the row.
+# As text: to parse a datetime only to print it again costs more than the rest of the row.
 USERS = """
 SELECT id, name, email, CAST(created_at AS CHAR), @@global.read_only
 FROM users WHERE id < %s ORDER BY id DESC LIMIT %s
@@ -28,7 +28,7 @@ metrics.Gauges(["mysql_pod", "state"], pool.gauges)
 
 
 class Behind(Exception):
-    """The MySQL pod `args[0]` still lacks the transaction that the client wants to see."""
+    """The MySQL pod `args[0]` does not have the transaction that the client wants to see yet."""
 
 
 class Read:
@@ -52,7 +52,7 @@ class Read:
             pool.release(connection)
             return False
         if isinstance(error, Behind):
-            # Ask that pod again, rather than WAIT_FOR_EXECUTED_GTID_SET: others can use the connection meanwhile.
+            # Ask that pod again later. WAIT_FOR_EXECUTED_GTID_SET would keep the connection from other requests.
             pool.release(connection)
             if waited + self.pause > WAIT_FOR_GTIDS:
                 return False
@@ -61,7 +61,7 @@ class Read:
             self.prefer = connection.mysql_pod
             return True
         expected, code = isinstance(error, pymysql.Error | OSError), code_of(error)
-        # Did the connection fail, and not the statement? After another kind of error, an answer may still be coming.
+        # Did the connection fail, and not the statement? After any other error, the server's answer may still arrive.
         cut = expected and (code == 0 or code >= 2000 or code == ER.SERVER_SHUTDOWN)
         pool.drop(connection, pod_too=cut)
         if not expected:

@@ -1,4 +1,4 @@
-"""What Prometheus is told of this pod, on a port of its own; and the access log."""
+"""The metrics of this pod for Prometheus, on their own port, and the access log."""
 
 import json
 import time
@@ -23,7 +23,7 @@ Figures = Mapping[str, tuple[str, Mapping[Any, float]]]  # by name: the meaning,
 
 
 class Gauges(Collector):
-    """Gauges that are read when Prometheus asks, and so disappear with what they tell of."""
+    """Gauges that are read when Prometheus asks. So a gauge disappears together with what it measures."""
 
     def __init__(self, labels: list[str], read: Callable[[], Figures]) -> None:
         self.labels, self.read = labels, read

@@ -18,7 +18,7 @@ from metrics import Figures
 
 READ_TIMEOUT = 1.5  # seconds; the queries take milliseconds
 PER_POD = 8  # connections kept to each MySQL pod, of the 60 that it gives this account (MAX_USER_CONNECTIONS)
-MAX_AGE = 10.0  # seconds; a pod that left mysql-read gets no reads after that
+MAX_AGE = 10.0  # seconds; after that, a pod that left mysql-read receives no reads
 OPEN_EVERY = 0.7  # seconds, while requests come
 IDLE_AFTER = 10.0  # seconds without a request
 OPEN_EVERY_IDLE = 12.0  # seconds: with two pods of read-app, one new connection in six
@@ -29,15 +29,15 @@ class Pool:
         self.changed = threading.Condition()  # a connection is free, or was dropped
         self.kept: list[Connection] = []  # in the order in which they were opened; others are closed when released
         self.idle: dict[str, deque[Connection]] = {}  # by MySQL pod, the next in turn first
-        self.opening = 0  # connections that are being opened because requests wait
-        self.wanted = threading.Event()  # requests come
-        self.asked = 0.0  # when the last one came, of time.monotonic
+        self.opening = 0  # how many connections are being opened because requests wait
+        self.wanted = threading.Event()  # set while requests come
+        self.asked = 0.0  # when the last request came (time.monotonic)
         self.address: str | None = None  # of mysql-read, until connecting to it fails
         self.refreshing = False
-        self.full = False  # the server refused the last connection, because it has too many
+        self.full = False  # the server refused the last connection because it has too many
 
     def acquire(self, deadline: float, prefer: str | None = None) -> Connection:
-        """Return a connection: to the pod `prefer` if that has a free one, or else to the pod whose turn it is.
+        """Return a connection: to the pod `prefer` if one to it is free, or else to the pod whose turn it is.
 
         Waits for one until `deadline` (of time.monotonic): a server that was killed is back within seconds. Raises
         Unavailable.
@@ -50,13 +50,13 @@ class Pool:
                 remaining = deadline - time.monotonic()
                 if remaining <= 0:
                     raise Busy if self.full else Unavailable
-                while len(self.kept) + self.opening < PER_POD:  # several, because a frozen pod lets each of them hang
+                while len(self.kept) + self.opening < PER_POD:  # several, because a connection to a frozen pod hangs
                     self.opening += 1
                     threading.Thread(target=self.open, kwargs={"extra": True}, daemon=True).start()
                 self.changed.wait(remaining)
             pod = prefer if prefer in pods else pods[0]
-            free = self.idle[pod] = self.idle.pop(pod)  # the last in turn, now
-            return free.pop()  # the one used last: few are kept busy, and the server has what they need in its caches
+            free = self.idle[pod] = self.idle.pop(pod)  # now this pod is the last in turn
+            return free.pop()  # the one used last: few connections are in use, and their threads' caches stay warm
 
     def release(self, connection: Connection) -> None:
         with self.changed:
@@ -68,7 +68,7 @@ class Pool:
             connection.close()
 
     def drop(self, connection: Connection, pod_too: bool) -> None:
-        """Close a connection in use; `pod_too`: and the free ones to the same pod, which may be dead."""
+        """Close a connection in use. `pod_too`: also close the free connections to its pod, which may be dead."""
         with self.changed:
             dead = [connection, *(self.idle.pop(connection.mysql_pod, ()) if pod_too else ())]
             self.kept = [each for each in self.kept if each not in dead]
@@ -77,7 +77,7 @@ class Pool:
             each.close()
 
     def add(self, connection: Connection) -> None:
-        """Take in a new connection, and retire those that it replaces."""
+        """Add a new connection to the pool, and retire those that it replaces."""
         retired = []
         with self.changed:
             self.kept.append(connection)
@@ -94,14 +94,14 @@ class Pool:
             each.close()
 
     def wake(self) -> None:
-        """Let the refresher know that requests come, after a while without any. To be called with the lock held."""
+        """Tell the refresher that requests come again after a pause. The caller holds the lock."""
         self.wanted.set()
         if not self.refreshing:
             self.refreshing = True
             threading.Thread(target=self.refresh, daemon=True).start()
 
     def refresh(self) -> None:
-        """Open connections, without end: many when requests begin to come, then one at a time, and few when idle."""
+        """Open connections forever: many when requests begin to come, then one at a time, and few when idle."""
         while True:
             for _ in range(PER_POD):
                 self.open()
@@ -110,13 +110,13 @@ class Pool:
                 self.open(self.address)
             self.wanted.clear()
             while not self.wanted.wait(OPEN_EVERY_IDLE):
-                self.open(self.address)  # which saves asking DNS
+                self.open(self.address)  # known, so DNS is not asked
 
     def open(self, address: str | None = None, extra: bool = False) -> None:
-        """Open a connection and take it in, or log why there is none. `extra`: because requests wait."""
+        """Open a connection and add it, or log why that failed. `extra`: because requests wait."""
         try:
             connection = Connection(settings.DB_HOST, READ_TIMEOUT, address)
-        except Exception as error:  # also one that no one expects: the threads that open connections must go on
+        except Exception as error:  # also an unexpected one: the threads that open connections must go on
             self.address, self.full = None, code_of(error) in FULL
             log_reason(advice(error, settings.DB_HOST))
             time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""What DNS says inside the pod."""
+"""What DNS answers inside this pod."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any

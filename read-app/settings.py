@@ -1,5 +1,6 @@
-"""What the environment says, checked once: a wrong setting stops the app with a sentence."""
+"""The settings, from environment variables. A wrong setting stops the app with a sentence that says why."""
 
+import contextlib
 import logging
 import os
 import socket
@@ -8,7 +9,7 @@ import sys
 
 import tls
 
-VERSION = "1.0.0"  # the image's
+VERSION = os.environ.get("VERSION") or "unknown"  # the image's, see the Dockerfile
 
 
 def port(name: str, default: int) -> int:
@@ -20,20 +21,26 @@ def port(name: str, default: int) -> int:
 
 
 def tls_context() -> ssl.SSLContext:
-    """Return how connections to MySQL are encrypted. Stop the app if DB_TLS asks for what cannot be done."""
-    if DB_TLS not in ("require", "verify"):
-        sys.exit(f"DB_TLS is {DB_TLS!r}, but it must be require (encrypt) or verify (also check the server).")
+    """Return the TLS context for connections to MySQL. Raises OSError if DB_CA has no certificates."""
     if DB_TLS == "verify":
-        try:
-            return ssl.create_default_context(cafile=DB_CA or "DB_CA is empty")
-        except OSError as error:
-            sys.exit(
-                f"DB_TLS is verify, but DB_CA={DB_CA} has no certificates: {error}. Is the Secret mysql-tls there?"
-            )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+        context = ssl.create_default_context(cafile=DB_CA or "DB_CA is empty")
+    else:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    context.sslsocket_class = tls.Socket
     return context
+
+
+def current_tls() -> ssl.SSLContext:
+    """Return TLS, which is made again when the Secret mysql-tls was renewed; a file that is no use changes nothing."""
+    global TLS, ca_written
+    with contextlib.suppress(OSError):
+        if DB_TLS == "verify" and ca_written != os.stat(DB_CA).st_mtime_ns:
+            ca_written = os.stat(DB_CA).st_mtime_ns
+            TLS = tls_context()
+            logging.info("DB_CA has changed: new connections to MySQL are verified with it.")
+    return TLS
 
 
 DB_PORT = port("DB_PORT", 3306)
@@ -41,8 +48,13 @@ DB_PASSWORD = os.environ.get("DB_PASSWORD") or sys.exit("DB_PASSWORD is empty. I
 DB_NAME = os.environ.get("DB_NAME") or "userdb"
 DB_TLS = os.environ.get("DB_TLS") or "require"
 DB_CA = os.environ.get("DB_CA") or ""  # a file: the certificate authority that signed the servers' certificates
-TLS = tls_context()
-TLS.sslsocket_class = tls.Socket
+if DB_TLS not in ("require", "verify"):
+    sys.exit(f"DB_TLS is {DB_TLS!r}, but it must be require (encrypt) or verify (also check the server).")
+try:
+    TLS = tls_context()
+    ca_written = os.stat(DB_CA).st_mtime_ns if DB_TLS == "verify" else 0
+except OSError as error:
+    sys.exit(f"DB_TLS is verify, but DB_CA={DB_CA} has no certificates: {error}. Is the Secret mysql-tls there?")
 POD_NAME = os.environ.get("POD_NAME") or socket.gethostname()
 BIND = os.environ.get("BIND") or ("[::]" if socket.has_dualstack_ipv6() else "0.0.0.0")  # noqa: S104 - [::]: IPv4, too
 PORT = port("PORT", 8080)

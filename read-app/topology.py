@@ -1,4 +1,4 @@
-"""How the MySQL pods replicate, asked of each of them directly.
+"""How the MySQL pods replicate. Each pod is asked directly.
 
 The pods are found through the headless Service, so those that are not ready are seen, too. All are asked at the same
 time, over connections that are kept, once a second while there are viewers. No viewer waits for a pod that is silent:
@@ -7,6 +7,7 @@ each gets what is known, and its age.
 
 import json
 import re
+import ssl
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -24,18 +25,19 @@ import settings
 from connection import Connection
 from errors import advice, code_of, log_reason
 
-TIMEOUT = 1.0  # seconds that a pod gets to answer
-EVERY = 1.0  # seconds between two looks: many open pages cost no more than one
-FIRST_LOOK = 0.2  # seconds that the first viewer waits at most
+TIMEOUT = 1.0  # seconds for a pod to answer
+EVERY = 1.0  # seconds between two looks: many open pages cost as much as one
+FIRST_LOOK = 0.2  # seconds, at most, that the first viewer waits
 WATCH_FOR = 5.0  # seconds after the last viewer
 
 SERVER = """
 SELECT @@server_id, @@global.read_only, REPLACE(@@global.gtid_executed, '\\n', ''), (
   SELECT JSON_OBJECTAGG(VARIABLE_NAME, VARIABLE_VALUE) FROM performance_schema.global_status
-  WHERE VARIABLE_NAME IN ('Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_replica_status')
+  WHERE VARIABLE_NAME IN ('Rpl_semi_sync_source_status', 'Rpl_semi_sync_source_clients', 'Rpl_semi_sync_replica_status',
+    'Ssl_server_not_after')
 )
 """
-# What a replica has and another pod lacks, and the reverse.
+# The transactions that a replica has and another pod lacks, and the reverse.
 COMPARE = """
 SELECT REPLACE(GTID_SUBTRACT(%s, @@global.gtid_executed), '\\n', ''),
   REPLACE(GTID_SUBTRACT(@@global.gtid_executed, %s), '\\n', '')
@@ -44,7 +46,7 @@ SELECT REPLACE(GTID_SUBTRACT(%s, @@global.gtid_executed), '\\n', ''),
 
 @dataclass
 class Pod:
-    """A MySQL pod. What is not known or does not apply is None."""
+    """A MySQL pod. A value is None when it is unknown or does not apply."""
 
     name: str
     address: str | None = None
@@ -58,6 +60,7 @@ class Pod:
     lag_primary_transactions: int | None = None  # behind the primary
     semi_sync: bool | None = None  # is it on? a primary waits for acknowledgements, a replica sends them
     semi_sync_clients: int | None = None
+    certificate_ends: float | None = None  # seconds since 1970
     read_only: bool | None = None
     ready: bool = False
     error: str | None = None  # a sentence
@@ -71,7 +74,7 @@ class Pod:
 
     @property
     def copying(self) -> str:
-        """How data comes to this replica, empty if it does not."""
+        """How this replica receives data, empty if it does not."""
         if not (self.receiver and self.applier) or self.extra_transactions:
             return ""
         return "copied, and confirmed (semi-sync)" if self.semi_sync else "copied (asynchronous)"
@@ -102,7 +105,7 @@ class Pod:
 
 @dataclass
 class State:
-    """What was seen of all pods, and of DNS, in one look."""
+    """The state of all pods, and of DNS, at one moment."""
 
     pods: list[Pod] = field(default_factory=list)
     names: list[dict[str, Any]] = field(default_factory=list)  # what resolver.table returned
@@ -114,7 +117,7 @@ class State:
         return round(time.monotonic() - self.taken, 1)
 
     def drawn(self, seen: int) -> dict[str, Any]:
-        """Return what live.html draws: every ordinal up to the last or to `seen`, also the pods that are gone."""
+        """Return what live.html draws: every ordinal up to the last pod or to `seen`, including pods that are gone."""
         known = {int(pod.name.rpartition("-")[2]): pod for pod in self.pods}
         last = min(max(max(known, default=0) + 1, seen), 20)
         pods = [known.get(ordinal) or Pod(f"mysql-{ordinal}", listed=False) for ordinal in range(last)]
@@ -122,7 +125,7 @@ class State:
 
 
 class Watch:
-    """The last look. One thread looks again every second, until no viewer has come for a while."""
+    """The latest state. One thread looks again every second while there are viewers."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
@@ -131,7 +134,7 @@ class Watch:
         self.running = False
 
     def look(self) -> State:
-        """Return what is known. Only the first viewer after a while waits, and a fraction of a second at most."""
+        """Return the latest state. Only the first viewer after a pause waits, for a fraction of a second at most."""
         with self.changed:
             self.viewed = time.monotonic()
             if not self.running:
@@ -158,7 +161,7 @@ connections: dict[str, Connection] = {}  # by MySQL pod
 
 
 def look() -> State:
-    """Ask DNS, every MySQL pod, and then every source whether it has what its replica has."""
+    """Ask DNS and every MySQL pod. Then ask every source whether it has what its replica has."""
     state = State(error=None)
     try:
         names = resolver.mysql_pods()
@@ -169,8 +172,8 @@ def look() -> State:
         connections.pop(name).close()
     table = threads.submit(resolver.table, names or ["mysql-0", "mysql-1"])
     state.pods = list(threads.map(ask, names))
-    # After all were asked: a transaction that commits in between must not look as if the source lacked it. One after
-    # another, because a connection can be used by one thread at a time only.
+    # Compare after all pods were asked. Otherwise a transaction that commits in between would seem to be missing on the
+    # source. Ask one after another, because only one thread at a time can use a connection.
     for pod in state.pods:
         if pod.role == "replica":
             compare(pod)
@@ -186,14 +189,14 @@ def ask(name: str) -> Pod:
         try:
             connection = connections[name] = kept or Connection(host, TIMEOUT)
             pod.address = connection.address
-            pod.server_id, pod.read_only, pod.executed, semi_sync = connection.row(SERVER)
+            pod.server_id, pod.read_only, pod.executed, values = connection.row(SERVER)
             with connection.mysql.cursor(DictCursor) as cursor:
                 cursor.execute("SHOW REPLICA STATUS")
-                describe(pod, json.loads(semi_sync or "{}"), cursor.fetchone())
+                describe(pod, json.loads(values or "{}"), cursor.fetchone())
         except (pymysql.Error, OSError) as error:
             if broken := connections.pop(name, None):
                 broken.close()
-            # The pod may have been replaced by one of the same name. One that did not answer is not asked again.
+            # The pod may be a new one of the same name. One that did not answer is not asked again.
             if not kept or time.monotonic() - asked >= TIMEOUT:
                 log_reason(advice(error, host))
                 addresses = resolver.resolve(host)["addresses"]
@@ -201,18 +204,20 @@ def ask(name: str) -> Pod:
     return pod
 
 
-def describe(pod: Pod, semi_sync: dict[str, str], status: dict[str, Any] | None) -> None:
-    """Fill in what SHOW REPLICA STATUS says, and what the status variables say of semi-sync."""
+def describe(pod: Pod, values: dict[str, str], status: dict[str, Any] | None) -> None:
+    """Fill in the fields from SHOW REPLICA STATUS, and semi-sync and the certificate from the status variables."""
     pod.read_only = bool(pod.read_only)
+    if ends := values.get("Ssl_server_not_after"):
+        pod.certificate_ends = ssl.cert_time_to_seconds(ends)
     if status is None:
         pod.role, pod.ready = "primary", True
-        pod.semi_sync = semi_sync.get("Rpl_semi_sync_source_status") == "ON"
-        pod.semi_sync_clients = int(semi_sync.get("Rpl_semi_sync_source_clients", 0))
+        pod.semi_sync = values.get("Rpl_semi_sync_source_status") == "ON"
+        pod.semi_sync_clients = int(values.get("Rpl_semi_sync_source_clients", 0))
         if pod.read_only:
             pod.error = f"{pod.name} is not open for writes yet. Its log says why: kubectl logs {pod.name}"
         return
     pod.role = "replica"
-    pod.semi_sync = semi_sync.get("Rpl_semi_sync_replica_status") == "ON"
+    pod.semi_sync = values.get("Rpl_semi_sync_replica_status") == "ON"
     pod.source = status["Source_Host"].removesuffix(f".{settings.MYSQL_SERVICE}")
     pod.receiver = status["Replica_IO_Running"] == "Yes"
     pod.applier = status["Replica_SQL_Running"] == "Yes"
@@ -229,12 +234,12 @@ def describe(pod: Pod, semi_sync: dict[str, str], status: dict[str, Any] | None)
 
 
 def compare(pod: Pod) -> None:
-    """Ask the source of a replica, and the primary, which transactions either of them lacks."""
+    """Compare a replica with its source and with the primary: which transactions does either side lack?"""
     try:
         source = connections[pod.source or ""]
         extra, missing = source.row(COMPARE, (pod.executed, pod.executed))
         if extra:
-            # The replica may have what its source is about to commit: with semi-sync the replica comes first.
+            # With semi-sync, the replica may have a transaction that its source is about to commit.
             source.row("SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, 0.5)", (extra,))
             extra, missing = source.row(COMPARE, (pod.executed, pod.executed))
         pod.lag_transactions = count(missing)
@@ -253,7 +258,7 @@ def compare(pod: Pod) -> None:
 
 
 def count(gtids: str) -> int:
-    """Return how many transactions a GTID set has, such as 'uuid:1-3:5,uuid:tag:7'."""
+    """Return how many transactions a set of GTIDs, such as 'uuid:1-3:5,uuid:tag:7', contains."""
     intervals = re.findall(r":(\d+)(?:-(\d+))?\b", gtids)
     return sum(int(last or first) - int(first) + 1 for first, last in intervals)
 
@@ -277,6 +282,7 @@ GAUGES = {  # by attribute of Pod, and role if only that has it: name and meanin
     "semi_sync primary": ("mysql_semi_sync_source_on", "1: the primary waits for a replica to acknowledge."),
     "semi_sync replica": ("mysql_semi_sync_replica_on", "1: the replica acknowledges what it receives."),
     "semi_sync_clients": ("mysql_semi_sync_replicas", "Replicas that acknowledge."),
+    "certificate_ends": ("mysql_certificate_expiry_timestamp_seconds", "When its certificate expires."),
 }
 
 

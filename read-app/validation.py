@@ -1,4 +1,4 @@
-"""What /users can be asked for."""
+"""The query string of /users."""
 
 import re
 from collections.abc import Mapping

@@ -47,7 +47,7 @@ def submit() -> BaseResponse:
     except Unavailable as error:
         return answer(503, {"message": BUSY if isinstance(error, Busy) else AWAY}, fields)
     REGISTERED.labels(str(user["replicated"]).lower()).inc()
-    if web.prefers_html():  # a page that can be reloaded, without registering again (Post/Redirect/Get)
+    if web.prefers_html():  # a page that can be reloaded without registering again (Post/Redirect/Get)
         return redirect(url_for("index", **user, app_pod=settings.POD_NAME), 303)
     return web.answer(201, {"message": f"{name} is registered.", **user})
 
@@ -63,7 +63,7 @@ def readyz() -> Response:
 
 @app.cli.command("init-db")
 def init_db() -> None:
-    """Wait for the primary and create the table. Can be run any number of times, by several pods at once."""
+    """Wait for the primary and create the table. Several pods can run this at once, any number of times."""
     database.init_db()
     print("The table users is there.")
 

@@ -26,7 +26,7 @@ class Connection:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, TCP_USER_TIMEOUT)
         self.address: str = sock.getpeername()[0]
         account = {"user": settings.DB_USER, "password": settings.DB_PASSWORD, "database": settings.DB_NAME}
-        options = {"charset": "utf8mb4", "autocommit": True, "ssl": settings.TLS, "defer_connect": True}
+        options = {"charset": "utf8mb4", "autocommit": True, "ssl": settings.current_tls(), "defer_connect": True}
         timeouts = {"read_timeout": timeout, "write_timeout": timeout}
         self.mysql = pymysql.connect(host=host, **account, **options, **timeouts)  # type: ignore[call-overload]
         self.mysql.connect(sock)

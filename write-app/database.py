@@ -1,4 +1,4 @@
-"""What is asked of the primary.
+"""The statements that write-app sends to the primary.
 
 Nothing here is tried again after it may have reached the server: a commit whose answer was lost may have happened. The
 client gets 503 and may send the same request again, because an email address can be registered once only.
@@ -35,7 +35,7 @@ metrics.Gauges(["mysql_pod", "state"], pool.gauges)
 
 
 class Duplicate(Exception):
-    """That email address is registered already, says the MySQL pod `args[0]`."""
+    """The MySQL pod `args[0]` says that this email address is registered already."""
 
 
 def add_user(name: str, email: str) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def primary() -> Iterator[Writer]:
         log_reason(advice(error, settings.DB_HOST))
         raise (Busy if code_of(error) in FULL else Unavailable) from error
     except BaseException as error:
-        failed = not isinstance(error, Duplicate)  # then its state is unknown: an answer may still be on its way
+        failed = not isinstance(error, Duplicate)  # then its state is unknown: the server's answer may still arrive
         raise
     finally:
         if writer:

@@ -1,4 +1,4 @@
-"""What can be wrong with the database, and what to do about it."""
+"""Database errors: a sentence for the log about each, with its cause and remedy."""
 
 import logging
 import socket

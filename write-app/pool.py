@@ -20,20 +20,20 @@ READ_TIMEOUT = 8.0  # seconds for an answer: longer than rpl_semi_sync_source_ti
 
 class Pool:
     def __init__(self) -> None:
-        self.idle: queue.LifoQueue[Writer | None] = queue.LifoQueue()  # None: a place for one that is not open yet
+        self.idle: queue.LifoQueue[Writer | None] = queue.LifoQueue()  # None: a connection that is not open yet
         for _ in range(SIZE):
             self.idle.put(None)
-        self.failed = 0.0  # when a connection did; older ones may lead to the same dead server
+        self.failed = 0.0  # when a connection last failed; older ones may lead to the same dead server
 
     def acquire(self) -> Writer:
-        """Return a connection that was not cut, a new one if need be. Raises Busy, pymysql.Error or OSError."""
+        """Return a connection that is not cut, a new one if necessary. Raises Busy, pymysql.Error or OSError."""
         try:
             writer = self.idle.get(timeout=WAIT)
         except queue.Empty:
-            log_reason(f"All {SIZE} connections to {settings.DB_HOST} are busy: it is slow, or waits for its replica.")
+            log_reason(f"All {SIZE} connections to {settings.DB_HOST} are busy: it is slow or waits for its replica.")
             raise Busy from None
         try:
-            # All that a server sends without being asked is that it closes the connection.
+            # A server sends something unasked only when it closes the connection.
             if writer and (writer.opened < self.failed or select([writer.mysql._sock], [], [], 0)[0]):
                 writer.close()
                 writer = None
@@ -43,7 +43,7 @@ class Pool:
             raise
 
     def release(self, writer: Writer, failed: bool) -> None:
-        """Take back a connection. One that failed is closed, and those that are older are not lent again."""
+        """Take back a connection. Close it if it failed, and do not lend older ones again."""
         if failed:
             self.failed = time.monotonic()
             writer.close()

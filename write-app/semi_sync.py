@@ -25,7 +25,7 @@ WHERE VARIABLE_NAME IN ('Rpl_semi_sync_source_no_times', 'Rpl_semi_sync_source_s
 
 
 class Writer(Connection):
-    """A connection to the primary, and what it saw when it looked last."""
+    """A connection to the primary, and the state of semi-sync when it last looked."""
 
     gtid: str | None = None
     state = ""
@@ -36,12 +36,12 @@ class Writer(Connection):
         self.looked = time.monotonic()
 
     def look_before_commit(self) -> None:
-        """Look, unless the last look is fresh and semi-sync was on: a replica may have come back since."""
+        """Look, unless the last look is fresh and semi-sync was on then. (If it was off, a replica may be back now.)"""
         if not self.state.endswith(",ON") or time.monotonic() - self.looked > FRESH_FOR:
             self.look()
 
     def look_after_commit(self) -> tuple[str | None, bool]:
-        """Return the GTID of the commit, and whether it is replicated. It has happened, so a failure fails nothing."""
+        """Return the GTID of the commit, and whether it is replicated. An error here does not undo the commit."""
         before = self.state
         try:
             self.look()

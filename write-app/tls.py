@@ -1,4 +1,4 @@
-"""TLS sockets that are not confused by what happened to another connection (CPython issue 148594).
+"""TLS sockets that do not fail because of an error on another connection (CPython issue 148594).
 
 When a TLS connection breaks, Python 3.14 may leave the error in a list that OpenSSL keeps for each thread. The thread's
 next read on another connection, a healthy one, then fails with that error. All connections of a gevent worker share one

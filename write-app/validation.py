@@ -20,10 +20,10 @@ INVISIBLE_CATEGORIES = {"Cf", "Zs"}
 
 
 def refuse_other_sites() -> None:
-    """Raise 403 for a post that a page of another origin made (CSRF). Programs that name no origin are allowed.
+    """Raise 403 for a POST from a page of another origin (CSRF). Programs that name no origin are allowed.
 
-    Sec-Fetch-Site is believed: no page can forge it, and it is right behind a proxy that rewrites Host or Origin, too.
-    Browsers send it to https and localhost only, but Origin with every post.
+    Sec-Fetch-Site is trusted: no page can forge it, and it is right even behind a proxy that rewrites Host or Origin.
+    Browsers send it to https and localhost only, but they send Origin with every POST.
     """
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     same = site in ("same-origin", "none") if site else origin is None or origin.partition("://")[2] == request.host
@@ -77,7 +77,7 @@ def check_user(fields: Mapping[str, Any]) -> tuple[Any, Any, dict[str, str]]:
         errors["email"] = sentence
     else:
         try:
-            # Whether the domain exists is not asked: the pod can reach no DNS outside, and the demo sends no mail.
+            # Do not check that the domain exists: the pod cannot reach outside DNS, and the demo sends no mail.
             # strict: the part before the @ has 64 characters at most. test_environment: addresses under .test are fine.
             email = validate_email(email, check_deliverability=False, strict=True, test_environment=True).normalized  # type: ignore[arg-type]
         except EmailNotValidError as error:

@@ -1,4 +1,4 @@
-"""How both apps answer: JSON for programs, pages for browsers, and what browsers are told of security."""
+"""How both apps answer: JSON for programs, pages for browsers, and the security headers."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -46,7 +46,7 @@ def page(template: str, status: int, **values: Any) -> Response:
 
 
 def finished(wsgi_app: WSGIApplication) -> WSGIApplication:
-    """Return Flask's `wsgi_app` with the last touches on each answer: headers, and metrics."""
+    """Return Flask's `wsgi_app`, wrapped: it adds headers to each answer, and counts it in the metrics."""
 
     def call(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         began = time.perf_counter()
@@ -65,12 +65,12 @@ def finished(wsgi_app: WSGIApplication) -> WSGIApplication:
 
 
 def prefers_html() -> bool:
-    """Tell whether the client would rather have a page: browsers say so, curl and fetch do not."""
+    """Return whether the client prefers HTML to JSON. Browsers say so; curl and fetch do not."""
     return not request.is_json and request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"
 
 
 def answer_error(error: HTTPException) -> HTTPException | Response:
-    """Answer wrong requests, and our own mistakes, with a sentence."""
+    """Answer wrong requests, and errors in this app, with a sentence."""
     status, message = error.code or 500, error.description or ""
     if status < 400:
         return error

@@ -33,7 +33,7 @@ class Watched:
 
 
 def new_email():
-    """An email address that nobody has registered."""
+    """An email address that is not registered yet."""
     return f"{uuid.uuid4().hex[:12]}@example.org"
 
 

@@ -1,4 +1,4 @@
-"""What is promised of both pages: small, steady, accessible, from one host, recognisably one product."""
+"""Both pages are small, steady and accessible, come from one host, and look like one product."""
 
 import pytest
 

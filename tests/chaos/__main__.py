@@ -4,11 +4,11 @@
                           writes docs/chaos.md
     make chaos SHORT=1    every fault once; ten minutes
 
-It takes any cluster that kubectl's current context names, and deploys into a namespace of its own. Threads write
+It takes any cluster that kubectl's current context names, and deploys into its own namespace. Threads write
 through write-app and keep a ledger of every attempt (.cache/chaos/*.jsonl), others read through read-app. After
 each fault, and when all is whole again, every MySQL pod is compared with the ledger and with the other pods: rows and
 GTID sets. A line is printed for each fault. It ends with status 1 if an acknowledged write is missing, a row is there
-that nobody wrote, pods differ, `replicated: true` was said while no replica could have acknowledged, or
+that no client wrote, pods differ, `replicated: true` was said while no replica could have acknowledged, or
 a limit of the table FAULTS was exceeded (in the short form, twice the limit).
 
 Faults of nodes need commands that only you can know. They are run by sh, with the node's name in $NODE:
@@ -82,10 +82,11 @@ FAULTS = [
     Fault("replica: node loses power",      faults.crash(REPLICA),                  node=True),
     Fault("primary: node loses power",      faults.crash(PRIMARY),                  node=True),
     # Two faults at once. mysql-0 stays closed for as long as the other pod is silent, so there is no limit.
-    Fault("replica restarts, primary waits", faults.replica_restarts_while_primary_waits, reads_failing=30),
+    Fault("replica killed, empty primary",  faults.replica_is_killed_while_empty_primary_waits, reads_failing=90),
     Fault("primary: volume, replica Pending", faults.primary_loses_its_volume_while_replica_is_pending,
           reads_failing=90, node=True),
     Fault("upgrade, and primary killed",    faults.during_rollout(PRIMARY), reads_failing=15),
+    Fault("primary deleted, upstream DNS away", faults.delete_without_upstream_dns, write_gap=15, reads_failing=2),
     Fault("rotation, and primary killed",   faults.rotate_and_lose_the_primary, reads_failing=15),
     # It takes read-app's pods, too, and comes last because of that: see FORGOTTEN_AFTER.
     Fault("every pod deleted at once",      faults.delete_everything,               write_gap=15, reads_failing=15),
@@ -228,7 +229,7 @@ This page is written by `make chaos`; what it does and how to run it is said in 
 - whole after: seconds from the end of the fault until every pod was ready and writes were replicated again.
 - lost: acknowledged writes that a pod lacks. For the destroyed volume of the primary the promise covers those with
   `replicated: true`; others that went with the volume are given up.
-- foreign: rows that nobody wrote; dupl.: rows that are there twice.
+- foreign: rows that no client wrote; dupl.: rows that are there twice.
 """
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ class Findings:
 
     lost: set[str] = field(default_factory=set)  # emails that were acknowledged, and are missing in a pod
     given_up: set[str] = field(default_factory=set)  # the same, of writes that nothing was promised for
-    foreign: set[str] = field(default_factory=set)  # rows that nobody wrote, or not like that
+    foreign: set[str] = field(default_factory=set)  # rows that no client wrote, or wrote differently
     duplicates: set[str] = field(default_factory=set)  # emails and ids that are there twice
     different: set[str] = field(default_factory=set)  # rows that not all pods have
 

@@ -1,5 +1,8 @@
 """What goes wrong, one function a fault. Each returns when the fault is over; recovery is waited for by the caller."""
 
+import contextlib
+import json
+import re
 import subprocess
 import time
 
@@ -149,12 +152,12 @@ def fill_volume(pod):
 # Two faults at once.
 
 
-def replica_restarts_while_primary_waits(chaos: Chaos) -> None:
-    """Delete the primary while the replica is frozen, so that it waits for the replica; then kill the replica."""
+def replica_is_killed_while_empty_primary_waits(chaos: Chaos) -> None:
+    """Destroy the primary's volume while the replica is frozen, so the new primary waits; then kill the replica."""
     chaos.signal("STOP", REPLICA)
     with chaos.restarts(REPLICA):
-        with chaos.restarts(PRIMARY):
-            chaos.kubectl("delete", "pod", PRIMARY, "--wait=false")
+        destroy_volume(PRIMARY)(chaos)
+        eventually(lambda: chaos.sql(PRIMARY, "SELECT 1"), 60)
         chaos.signal("KILL", REPLICA)
 
 
@@ -168,6 +171,34 @@ def primary_loses_its_volume_while_replica_is_pending(chaos: Chaos) -> None:
         destroy_volume(PRIMARY)(chaos)
     finally:
         kubectl("uncordon", node)
+
+
+@contextlib.contextmanager
+def upstream_dns_away():
+    """In this block the cluster's DNS server asks a server that never answers, for every name outside the cluster."""
+    before = json.loads(kubectl("-n", "kube-system", "get", "configmap", "coredns", "-o", "json"))["data"]["Corefile"]
+    silent, found = re.subn(r"\b(?:forward|template) [^{\n]*(?:\{[^}]*\})?", "forward . 192.0.2.1", before)  # TEST-NET
+    assert found == 1, f"not the Corefile that this fault knows: {before}"
+
+    def configure(corefile: str) -> None:
+        patch = json.dumps({"data": {"Corefile": corefile}})
+        kubectl("-n", "kube-system", "patch", "configmap", "coredns", "--patch", patch)
+        kubectl("-n", "kube-system", "rollout", "restart", "deployment/coredns")
+        kubectl("-n", "kube-system", "rollout", "status", "deployment/coredns", "--timeout=60s")
+
+    configure(silent)
+    try:
+        yield
+    finally:
+        configure(before)
+
+
+def delete_without_upstream_dns(chaos: Chaos) -> None:
+    """Delete the primary's pod while no name outside the cluster can be resolved, and wait until it takes writes."""
+    with upstream_dns_away():
+        delete(PRIMARY)(chaos)
+        start = time.time()
+        eventually(lambda: any(a.replicated and a.started > start for a in chaos.load.attempts[-50:]), 60)
 
 
 def during_rollout(kill_pod):

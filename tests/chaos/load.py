@@ -139,7 +139,7 @@ class Load:
                 yield
 
     def _reader(self):
-        """Read a page of users at each step, on a connection of its own."""
+        """Read a page of users at each step, on a new connection."""
         while True:
             started, failure = time.time(), ""
             try:

@@ -27,6 +27,7 @@ import os
 import re
 import subprocess
 import textwrap
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -34,7 +35,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 BLOCK_SECONDS = 600
 
-_BLOCK = re.compile(
+BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>fails|any order|not run:[^>]+?) -->\n+)?"
     r"^```sh\n(?P<commands>.*?)^```$"
     r"(?:\n+^```text\n(?P<output>.*?)^```$)?",
@@ -128,7 +129,7 @@ def blocks(page):
     text = page.read_text()
     samples = Samples()
     found = []
-    for match in _BLOCK.finditer(text):
+    for match in BLOCK.finditer(text):
         line = text.count("\n", 0, match.start("commands"))
         block = Block(f"{page}:{line}", match["commands"], match["output"], match["mark"], samples)
         if not (block.mark or "").startswith("not run"):
@@ -202,9 +203,25 @@ def difference(shown, printed, samples=None, *, any_order=False, counted=False):
     samples = samples or Samples()
     shown_lines, printed_lines = _lines(shown), _lines(printed)
     if any_order:
-        known = [_SAMPLE.sub(lambda match: samples.real(match[0]) or match[0], line) for line in shown_lines]
-        shown_lines = [line for _, line in sorted(zip(known, shown_lines, strict=True))]
-        printed_lines = sorted(printed_lines)
+        printed_lines.sort(key=_without_values)
+        orders = list(_orders(shown_lines))
+        fits = (lines for lines in orders if not _difference(lines, printed_lines, deepcopy(samples), counted))
+        shown_lines = next(fits, orders[0])
+    return _difference(shown_lines, printed_lines, samples, counted)
+
+
+def _without_values(line):
+    return _SAMPLE.sub(lambda sample: f"<{sample.lastgroup}>", line)
+
+
+def _orders(lines):
+    """Yield the lines sorted, in each order of those that differ in sample values only."""
+    groups = itertools.groupby(sorted(lines, key=_without_values), key=_without_values)
+    for order in itertools.product(*(itertools.permutations(group) for _, group in groups)):
+        yield list(itertools.chain(*order))
+
+
+def _difference(shown_lines, printed_lines, samples, counted):
     found = []  # (shape, sample) of each group of the pattern
     pattern = "".join(_pattern(line, samples, found, counted) for line in shown_lines)
     match = re.fullmatch(pattern, "".join(line + "\n" for line in printed_lines))

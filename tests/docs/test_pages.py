@@ -1,8 +1,11 @@
 """The runner of the documentation notices a page that is wrong."""
 
+import re
+
 import pytest
 
-from docs.pages import ROOT, Samples, blocks, difference, excerpts, masked, quotes
+from docs.pages import BLOCK, ROOT, Samples, blocks, difference, excerpts, masked, quotes
+from docs.test_scripts import LACKING
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("kubernetes/**/*.md")])
 RUN = [page for page in PAGES if page.parent != ROOT / "docs" or page.name == "how-it-works.md"]
@@ -85,6 +88,14 @@ def test_lines_in_any_order():
     assert difference("10.244.1.7 mysql\n10.244.2.5 mysql", printed, samples, any_order=True) != ""
 
 
+def test_lines_in_any_order_need_no_known_value():
+    shown = "POD ADDRESS\nmysql-0 10.244.1.3\n10.244.1.3 mysql\n10.244.2.4 mysql"
+    printed = "POD ADDRESS\nmysql-0 10.9.9.9\n{} mysql\n{} mysql"
+    for addresses in ("10.9.9.9", "10.1.1.1"), ("10.1.1.1", "10.9.9.9"):
+        assert difference(shown, printed.format(*addresses), any_order=True) == ""
+    assert difference(shown, printed.format("10.1.1.1", "10.1.1.2"), any_order=True) != ""
+
+
 def test_counts_may_differ_and_their_sum_may_not():
     assert difference("  11 mysql-0\n   9 mysql-1", "   8 mysql-0\n  12 mysql-1", counted=True) == ""
     assert difference("  11 mysql-0\n   9 mysql-1", "   8 mysql-0\n  11 mysql-1", counted=True) != ""
@@ -159,6 +170,29 @@ def test_pages_give_nothing_harmful_to_copy(file):
     assert "YES=1" not in file.read_text()
 
 
+def not_for_every_shell(commands):
+    """Return what fails when a reader types it into zsh, or into the bash of macOS: patterns, comments, and so on."""
+    unquoted = re.sub(r"'[^']*'|\"(?:\\.|[^\"\\])*\"", "''", commands)
+    return re.findall(rf"\S*\w[\[?*]\S*|(?<=\s)#.*|!\w+|{LACKING}", unquoted)
+
+
+@pytest.mark.parametrize("file", RUN, ids=lambda file: str(file.relative_to(ROOT)))
+def test_commands_of_the_pages_work_in_every_shell(file):
+    shown = [match["commands"] for match in BLOCK.finditer(file.read_text())]
+    assert [wrong for commands in shown for wrong in not_for_every_shell(commands)] == []
+
+
+def test_commands_for_one_shell_are_noticed():
+    wrong = ["ls a[0]", "curl localhost/users?limit=1", "ls data*", "ls # all of them", "mapfile -t pods"]
+    assert all(not_for_every_shell(commands) for commands in wrong)
+    right = ["get -o 'jsonpath={.items[0]}' \"a # $x[0]\"", "[ 1 = 1 ]", "for i in {1..20}; do true; done"]
+    assert not any(not_for_every_shell(commands) for commands in right)
+
+
+def test_the_main_page_is_short():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 230
+
+
 def test_blocks_are_run_in_order_with_their_output(tmp_path):
     text = "```sh\necho 1\n```\n\nIn between.\n\n```sh\necho 2\n```\n\n```text\n2\n```\n\n```\na picture\n```\n"
     found = blocks(page(tmp_path, text))
@@ -188,3 +222,30 @@ def test_a_block_that_is_to_fail(tmp_path):
 
 def test_a_block_that_is_not_run(tmp_path):
     assert blocks(page(tmp_path, "<!-- not run: it never ends -->\n```sh\nsleep infinity\n```\n")) == []
+
+
+def not_for_zsh(commands):
+    """Return the lines that an interactive zsh, the shell of macOS, takes differently: comments, unquoted patterns."""
+    heredoc = re.sub(r"<<'?(\w+)'?\n.*?^\1$", "", commands, flags=re.MULTILINE | re.DOTALL)
+    unquoted = re.sub(r"""'[^']*'|"(?:\\.|[^"\\])*"|\$\?|\$\(\(.*?\)\)|\[ .*? \]""", "Q", heredoc, flags=re.DOTALL)
+    return [line for line in unquoted.splitlines() if re.search(r"(^|\s)#|[?*\[]|(^|\s)=\w", line)]
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_blocks_can_be_pasted_into_zsh(file):
+    commands = re.findall(r"^```sh\n(.*?)^```$", file.read_text(), re.MULTILINE | re.DOTALL)
+    assert [line for block in commands for line in not_for_zsh(block)] == []
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("echo a # not a comment in zsh", True),
+        ("curl localhost/users?limit=3", True),
+        ("kubectl get pods -o jsonpath={.items[0]}", True),
+        ("curl 'localhost/users?limit=3' \"$a [x]\"; for i in {1..20}; do [ $? = 0 ]; done", False),
+        ("kubectl get pods -l component!=passwords", False),
+    ],
+)
+def test_what_zsh_takes_differently_is_noticed(line, wrong):
+    assert bool(not_for_zsh(line)) == wrong

@@ -27,12 +27,19 @@ VOCABULARY = {
     r"\binitialis|\brecognis|\borganis|\bbehaviou?r\b(?<=our)": "U.S. spelling",
     r"\b(three )?persons\b": "identity, people",
 }
-OTHERS = {"docs/chaos.md", "docs/performance.md", "docs/operations.md"}  # generated, or for operators
+OTHERS = {"docs/chaos.md", "docs/performance.md"}  # generated
 FILES = [
     file.relative_to(ROOT).as_posix()
     for pattern in ("*.md", "docs/*.md", "kubernetes/lessons/**/*.md", "kubernetes/lessons/**/*.yaml")
     for file in sorted(ROOT.glob(pattern))
 ]
+PROGRAMS = [
+    file.relative_to(ROOT).as_posix()
+    for folder in ("read-app", "write-app", "demo", "tests")
+    for file in sorted((ROOT / folder).rglob("*"))
+    if file.suffix in (".py", ".sh", ".html", ".js", "") and file.is_file() and file.name != "test_words.py"
+]
+MEANT = r"Who copies whom|\bnobody@|the user nobody"  # a heading, an address, an account
 
 
 def said(text, markdown):
@@ -59,6 +66,13 @@ def wrong_words(text, markdown=True):
 @pytest.mark.parametrize("file", [file for file in FILES if file not in OTHERS])
 def test_words(file):
     assert wrong_words((ROOT / file).read_text(), markdown=file.endswith(".md")) == []
+
+
+@pytest.mark.parametrize("file", [*PROGRAMS, "Makefile"])
+def test_words_of_programs(file):
+    """Comments, docstrings, log lines, and the pages of the apps."""
+    lines = (ROOT / file).read_text().splitlines()
+    assert [wrong for line in lines for wrong in wrong_words("#" + re.sub(MEANT, "", line), markdown=False)] == []
 
 
 @pytest.mark.parametrize(

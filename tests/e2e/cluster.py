@@ -1,7 +1,7 @@
-"""The demo on a real cluster, in a namespace of its own: what the end-to-end and the chaos tests stand on.
+"""The demo on a real cluster, in its own namespace. The end-to-end and the chaos tests use this module.
 
 Everything goes through kubectl and its current context. The manifests are applied as they are, but for the NodePorts:
-30000 and 30001 are left to a demo that somebody has deployed, and a free pair from 30002 to 30009 is put in.
+30000 and 30001 are left to a demo that is deployed already, and a free pair from 30002 to 30009 replaces them.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ MANIFESTS = ROOT / "kubernetes"
 
 
 class ClusterError(Exception):
-    """What kubectl could not do, with its own words."""
+    """kubectl failed. The text is what kubectl printed."""
 
 
 def kubectl(*arguments: str, stdin: str | None = None, timeout: float = 120) -> str:
@@ -155,7 +155,7 @@ class Deployment:
         }
 
     def follows(self, pod: str) -> str | None:
-        """Whom a MySQL pod follows with both threads running, None if it does not."""
+        """The source that a MySQL pod follows with both threads running, None if there is none."""
         answer = self.sql(
             pod,
             "SELECT HOST FROM performance_schema.replication_connection_configuration"
@@ -227,7 +227,7 @@ class Deployment:
         assert self.sql(pod, query, timeout=timeout + 10) == [["0"]], f"{pod} lacks transactions of mysql-0"
 
     def get(self, path: str, **kwargs) -> requests.Response:
-        """Ask read-app, on a connection of its own so that it may be another app pod each time."""
+        """Ask read-app on a new connection, so that another of its pods may answer each time."""
         return requests.get(f"{self.read_url}{path}", timeout=10, headers={"Connection": "close"}, **kwargs)
 
     def remove(self) -> None:

@@ -1,7 +1,9 @@
 """The deployment that the end-to-end tests share, and one that a test may break as it likes."""
 
+import collections
 import contextlib
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +40,14 @@ def explain(made: Deployment) -> None:
     for what in (["get", "pods,pvc", "-o", "wide"], ["get", "events", "--sort-by=.lastTimestamp"]):
         with contextlib.suppress(ClusterError):
             print(made.kubectl(*what), file=sys.stderr)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print how long each file took."""
+    seconds = collections.Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[Path(report.nodeid.split("::")[0]).name] += report.duration
+    for file, duration in seconds.most_common():
+        terminalreporter.write_line(f"{duration:6.0f} s  {file}")

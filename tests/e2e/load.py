@@ -1,4 +1,4 @@
-"""Somebody who reads and somebody who registers, all the time, while a test does something to the deployment."""
+"""A reader and a writer, which send requests all the time while a test does something to the deployment."""
 
 import threading
 import time

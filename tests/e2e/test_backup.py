@@ -1,5 +1,7 @@
 """Backup, and restore row by row: after a bad DELETE, to a point in time, and into an empty deployment."""
 
+# What a backup contains, and which pod it comes from: tests/integration/test_backup.py
+
 import gzip
 import json
 import re
@@ -44,12 +46,16 @@ def backup(deployment) -> str:
     deployment.catch_up("mysql-1")
     said = make(deployment, "backup")
     count = len(rows(deployment, "mysql-0"))
-    assert f"-- Table users: {count} rows, checksum" in said
+    assert f"-- Table userdb.users: {count} rows, checksum" in said
     return re.search(r"userdb-\S+\.sql\.gz", said)[0]
 
 
 def test_a_bad_delete_is_undone_to_just_before_it(deployment, backup):
     register(deployment, 2)
+    # Another database, an account and a password are touched, too.
+    deployment.sql("mysql-0", "CREATE DATABASE other; CREATE TABLE other.t (id INT PRIMARY KEY);"
+                   " INSERT INTO other.t VALUES (1); CREATE USER other; GRANT SELECT ON other.t TO other;"
+                   " ALTER USER other IDENTIFIED BY 'a-password'; DROP USER other; DROP DATABASE other")  # fmt: skip
     before = rows(deployment, "mysql-0")
     deployment.sql("mysql-0", "DELETE FROM userdb.users")
     register(deployment, 1)  # goes on meanwhile
@@ -57,7 +63,7 @@ def test_a_bad_delete_is_undone_to_just_before_it(deployment, backup):
     said = make(deployment, "restore", f"FROM={backup}", f"TO_BEFORE={deleted}")
     assert same_everywhere(deployment, before)
     # What was registered since is offered, and can be added with the statement that is printed.
-    assert "1 of its users are not among the restored ones" in said
+    assert "1 of the users in userdb_before_" in said
     deployment.sql("mysql-0", re.search(r"INSERT INTO userdb\.users [^']*", said)[0])
     assert len(rows(deployment, "mysql-0")) == len(before) + 1
 
@@ -88,11 +94,82 @@ def job(deployment, name: str, change) -> str:
     return deployment.kubectl("get", "pods", "-l", f"job-name={name}", "-o", "jsonpath={..terminated.message}")
 
 
-def test_an_absent_replica_makes_the_backup_fail_with_a_sentence(deployment):
-    def absent(pod):
-        pod["containers"][0]["env"][0]["value"] = "mysql-7.mysql"
+TRIGGERS = """
+USE userdb;
+CREATE TABLE `groups` (id INT AUTO_INCREMENT PRIMARY KEY, user BIGINT);
+CREATE TRIGGER `order` AFTER INSERT ON users FOR EACH ROW INSERT INTO `groups` (user) VALUES (NEW.id);
+CREATE VIEW `select` AS SELECT * FROM `groups`;
+CREATE PROCEDURE `call`() SELECT COUNT(*) FROM users;
+"""
 
-    assert "mysql-7.mysql does not answer. Is that replica there" in job(deployment, "absent-replica", absent)
+
+def test_triggers_views_and_routines_come_back_and_ids_are_not_used_twice(deployment):
+    """They are in the backup and in the running database, and the exchange of the tables changes neither."""
+    deployment.sql("mysql-0", TRIGGERS)
+    register(deployment, 2)
+    name = re.search(r"userdb-\S+\.sql\.gz", make(deployment, "backup"))[0]
+    before = rows(deployment, "mysql-0"), deployment.sql("mysql-0", "SELECT * FROM userdb.`groups`")
+    last = deployment.write()["id"]
+    deployment.sql("mysql-0", "DROP PROCEDURE userdb.`call`; DROP VIEW userdb.`select`")
+    make(deployment, "restore", f"FROM={name}")
+    assert (rows(deployment, "mysql-0"), deployment.sql("mysql-0", "SELECT * FROM userdb.`select`")) == before
+    assert deployment.sql("mysql-0", "CALL userdb.`call`()") == [[str(len(before[0]))]]
+    new = deployment.write()["id"]
+    assert new > last
+    assert deployment.sql("mysql-0", "SELECT MAX(user) FROM userdb.`groups`") == [[str(new)]]
+    # What was there before is kept, trigger and all; a second restore finds it there and leaves it alone.
+    [[kept]] = deployment.sql("mysql-0", "SELECT TRIGGER_SCHEMA FROM information_schema.TRIGGERS WHERE"
+                                         " TRIGGER_NAME = 'order' AND TRIGGER_SCHEMA != 'userdb'")  # fmt: skip
+    assert re.fullmatch(r"userdb_before_\d{8}_\d{6}", kept)
+    assert deployment.sql("mysql-0", f"SELECT MAX(id) FROM {kept}.users") == [[str(last)]]
+    deployment.sql("mysql-0", "USE userdb; DROP TRIGGER `order`; DROP VIEW `select`; DROP TABLE `groups`;"
+                              " DROP PROCEDURE `call`")  # fmt: skip
+
+
+def test_two_restores_at_once_do_not_mix(deployment, backup):
+    deployment.kubectl("create", "job", "mysql-restore", "--from=cronjob/mysql-restore")
+    try:
+        said = make(deployment, "restore", f"FROM={backup}", fails=True)
+        assert "another restore is running, or was interrupted" in said
+    finally:
+        deployment.kubectl("delete", "job", "mysql-restore")
+    # One that was interrupted left tables behind.
+    deployment.sql("mysql-0", "CREATE DATABASE userdb_new_20260101_000000")
+    make(deployment, "restore", f"FROM={backup}")
+    assert deployment.sql("mysql-0", "SHOW DATABASES LIKE '%\\_new\\_%'") == []
+
+
+def test_an_encrypted_backup_is_read_with_the_key_only(deployment, tmp_path):
+    """With the commands of the page."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    make_key = re.search(r"^openssl req .*CN=mysql backup(.|\n)*?-out backup\.crt\n", page, re.MULTILINE)[0]
+    decrypt = re.search(r"^openssl cms -decrypt(.|\n)*?\.sql\.gz\n", page, re.MULTILINE)[0]
+    subprocess.run(["bash", "-ec", make_key], cwd=tmp_path, check=True, capture_output=True)
+    deployment.kubectl("create", "configmap", "mysql-backup-key", f"--from-file={tmp_path}/backup.crt")
+    try:
+        name = re.search(r"userdb-\S+\.sql\.gz\.cms", make(deployment, "backup"))[0]
+    finally:
+        deployment.kubectl("delete", "configmap", "mysql-backup-key")
+    assert "is encrypted: fetch it" in make(deployment, "restore", f"FROM={name}", fails=True)
+    make(deployment, "fetch", f"TO={tmp_path}")
+    plain = name.removesuffix(".cms")
+    with pytest.raises(OSError, match="gzip"):
+        gzip.decompress((tmp_path / name).read_bytes())
+    command = decrypt.replace("userdb-20261121T031700Z-42.sql.gz", plain)
+    subprocess.run(["bash", "-ec", command], cwd=tmp_path, check=True, capture_output=True)
+    assert "Restored: userdb" in make(deployment, "restore", f"FROM={tmp_path / plain}")
+
+
+def test_history_is_read_where_it_is(deployment):
+    """mysql-0 copies mysql-1, and its own binary logs begin with the copy."""
+    register(deployment, 1)
+    deployment.sql("mysql-0", "UPDATE userdb.users SET name = 'before the copy' LIMIT 1")
+    deployment.catch_up("mysql-1")
+    deployment.kubectl("delete", "pvc/data-mysql-0", "pod/mysql-0")
+    eventually(lambda: deployment.whole(2), 180)
+    said = make(deployment, "history")
+    assert "The binary logs of mysql-1:" in said
+    assert "Update userdb.users" in said
 
 
 def test_a_full_volume_makes_the_backup_fail_with_a_sentence(deployment):
@@ -123,7 +200,8 @@ def test_a_million_users_come_back_after_their_table_was_dropped(deployment):
     deployment.catch_up("mysql-1", timeout=240)
 
     def checksum(pod: str) -> list[list[str]]:
-        return deployment.sql(pod, "SELECT COUNT(*) FROM userdb.users; CHECKSUM TABLE userdb.users", timeout=120)
+        query = "SELECT COUNT(*), SUM(CRC32(CONCAT_WS(',', id, name, email, created_at))) FROM userdb.users"
+        return deployment.sql(pod, query, timeout=120)
 
     wanted = checksum("mysql-0")
     started = time.monotonic()
@@ -140,8 +218,13 @@ def test_a_copy_is_restored_into_an_empty_deployment(deployment, backup, tmp_pat
     """The way to another cluster: fetch a backup, lose everything, deploy, restore from the file."""
     copy = ROOT / backup
     try:
+        make(deployment, "fetch", f"TO={tmp_path}")
+        assert (tmp_path / backup).exists()
         make(deployment, "fetch", f"FROM={backup}")
-        checksum = re.search(r"Table users: \d+ rows, checksum \d+", gzip.decompress(copy.read_bytes()).decode())[0]
+        assert (tmp_path / backup).read_bytes() == copy.read_bytes()
+        checksum = re.search(
+            r"Table userdb\.users: \d+ rows, checksum \d+", gzip.decompress(copy.read_bytes()).decode()
+        )[0]
         damaged = tmp_path / "damaged.sql.gz"
         damaged.write_bytes(copy.read_bytes()[:-40])
         assert "is damaged" in make(deployment, "restore", f"FROM={damaged}", fails=True)

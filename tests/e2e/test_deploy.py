@@ -110,24 +110,16 @@ def test_a_storage_class_that_is_not_there_is_named_in_the_events(namespace):
     eventually(lambda: '"no-such-class" not found' in namespace.kubectl("get", "events"), 60)
 
 
-def wait_until_said(made: Deployment, app: str, container: str, sentence: str) -> None:
-    """Wait until the log of a pod of `app` has `sentence`. If the cluster lost the log, new pods must say it again."""
-
-    def said():
-        return any(sentence in made.kubectl("logs", pod, "-c", container) for pod in made.pods(app))
-
-    try:
-        eventually(said, 20)
-    except AssertionError:
-        made.kubectl("delete", "pods", "-l", f"app.kubernetes.io/name={app}", "--wait=false")
-        eventually(said, 40)
+def says(made: Deployment, app: str, container: str, sentence: str) -> bool:
+    """Is a sentence in the log of a pod of `app`?"""
+    return any(sentence in made.log(pod, container) for pod in made.pods(app))
 
 
 def test_apps_without_mysql_wait_and_say_for_whom(namespace):
     secret = [item for item in objects(namespace, "mysql-statefulset.yaml") if item["kind"] == "Secret"]
     namespace.apply_objects(secret + objects(namespace, "write-app.yaml", "read-app.yaml"))
-    wait_until_said(namespace, "write-app", "init-db", "mysql-0.mysql does not resolve")
-    wait_until_said(namespace, "read-app", "read-app", "mysql-read does not resolve")
+    eventually(lambda: says(namespace, "write-app", "init-db", "mysql-0.mysql does not resolve"), 60)
+    eventually(lambda: says(namespace, "read-app", "read-app", "mysql-read does not resolve"), 60)
     for app in ("write-app", "read-app"):
         for found in namespace.pods(app).values():
             statuses = found["status"].get("initContainerStatuses", []) + found["status"]["containerStatuses"]

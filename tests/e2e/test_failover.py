@@ -1,4 +1,4 @@
-"""The lesson failover: whatever happens to the primary, another one takes over, and no acknowledged write is lost.
+"""The lesson failover: whatever happens to the primary, another takes over, and no acknowledged write is lost.
 
 Clients write all the time, each ten rows a second, and keep their ledgers. The fault of a node needs CHAOS_NODES,
 CHAOS_CUT and CHAOS_HEAL: see tests/chaos/__main__.py. It ends with a table of the longest times without a write.
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.timeout(1200)
 
 
 class Group:
-    """The lesson's group in a namespace of its own, with CLIENTS. `change` is applied to the text of its manifest."""
+    """The lesson's group in its own namespace, with CLIENTS. `change` is applied to the text of its manifest."""
 
     def __init__(self, change=lambda text: text):
         self.namespace = f"failover-{uuid.uuid4().hex[:6]}"

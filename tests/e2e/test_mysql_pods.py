@@ -1,4 +1,4 @@
-"""The StatefulSet's promises: pods have names of their own, and those that die come back with their data."""
+"""The StatefulSet's promises: each pod has its own name, and a pod that dies comes back with its data."""
 
 import json
 import time

@@ -78,8 +78,13 @@ def frozen(deployment, pod: str):
         deployment.signal_mysqld(pod, "CONT")
 
 
+def touch(deployment, pod: str, word: str) -> None:
+    """Say a person's word (open, give-up) to a pod."""
+    deployment.kubectl("exec", pod, "-c", "mysql", "--", "touch", f"/var/run/mysqld/{word}")
+
+
 def is_diverged(deployment) -> bool:
-    """Does mysql-0 say that it and mysql-1 each have something of their own?"""
+    """Does mysql-0 say that each of it and mysql-1 has something that the other lacks?"""
     return "each have transactions that the other lacks" in deployment.log("mysql-0")
 
 
@@ -105,7 +110,7 @@ def test_one_command_opens_mysql_0_without_an_answer(deployment):
     with frozen(deployment, "mysql-1"):
         new_pod(deployment, "mysql-0")
         stays_closed(deployment, 5)
-        deployment.kubectl("exec", "mysql-0", "-c", "mysql", "--", "touch", "/var/run/mysqld/open")
+        touch(deployment, "mysql-0", "open")
         eventually(deployment.write, 90)
         # It holds for this once: the next server of the same pod asks again.
         deployment.signal_mysqld("mysql-0", "KILL")
@@ -124,7 +129,7 @@ def test_a_row_that_only_the_replica_has_is_found_told_and_taken_over_at_the_nex
     assert not has_row(deployment, "mysql-0", "stray")
     new_pod(deployment, "mysql-0")
     eventually(lambda: has_row(deployment, "mysql-0", "stray"), SLOW)
-    assert "mysql-1.mysql has everything that this pod has, and more: copying it" in deployment.log("mysql-0")
+    assert "copying mysql-1.mysql, which has transactions that this pod lacks" in deployment.log("mysql-0")
 
 
 def test_a_stray_row_that_collides_with_one_of_the_primary_waits_for_a_person(deployment):
@@ -138,7 +143,7 @@ def test_a_stray_row_that_collides_with_one_of_the_primary_waits_for_a_person(de
     new_pod(deployment, "mysql-0")
     eventually(lambda: is_diverged(deployment), 60)
     stays_closed(deployment, 5)
-    deployment.kubectl("exec", "mysql-1", "-c", "mysql", "--", "touch", "/var/run/mysqld/give-up")
+    touch(deployment, "mysql-1", "give-up")
     eventually(lambda: is_whole(deployment), SLOW)
     assert taken in deployment.ids("mysql-1")
     assert not has_row(deployment, "mysql-1", "collides")
@@ -161,7 +166,7 @@ def test_two_pods_that_diverged_wait_for_a_person_even_if_one_of_them_blinks(dep
     assert not has_row(deployment, "mysql-0", f"theirs-{way}")
     # The decision, as docs/operations.md shows it: give up what only one of them has.
     loser, winner = ("mysql-1", "mysql-0") if way == "killed" else ("mysql-0", "mysql-1")
-    deployment.kubectl("exec", loser, "-c", "mysql", "--", "touch", "/var/run/mysqld/give-up")
+    touch(deployment, loser, "give-up")
     if loser == "mysql-0":  # mysql-1 leaves a receiver alone that a person stopped, until it is restarted
         eventually(lambda: has_row(deployment, "mysql-0", f"theirs-{way}"), SLOW)
         deployment.signal_mysqld("mysql-1", "KILL")
@@ -198,6 +203,37 @@ def test_mysql_0_killed_under_load_after_a_flush_on_the_replica_opens_again(depl
     eventually(lambda: deployment.write()["replicated"], 60)
 
 
+def test_a_flush_on_mysql_0_is_no_divergence_when_mysql_1_has_more(deployment):
+    deployment.sql("mysql-1", "STOP REPLICA IO_THREAD")
+    deployment.sql("mysql-0", "FLUSH STATUS")
+    write_on(deployment, "mysql-1", "beside-a-flush")
+    new_pod(deployment, "mysql-0")
+    eventually(lambda: has_row(deployment, "mysql-0", "beside-a-flush"), SLOW)
+    assert not is_diverged(deployment)
+    deployment.signal_mysqld("mysql-1", "KILL")  # it leaves a receiver alone that a person stopped
+
+
+def test_mysql_1_is_not_given_up_when_only_it_has_the_data(deployment):
+    before = deployment.ids("mysql-1")
+    with frozen(deployment, "mysql-1"):
+        new_pod(deployment, "mysql-0", "pvc/data-mysql-0")  # waits, empty
+        touch(deployment, "mysql-1", "give-up")
+    eventually(lambda: is_whole(deployment), SLOW)
+    assert before <= deployment.ids("mysql-0") & deployment.ids("mysql-1")
+
+
+def test_mysql_0_gives_up_nothing_before_mysql_1_has_answered(deployment):
+    before = deployment.ids("mysql-0")
+    with frozen(deployment, "mysql-1"):
+        new_pod(deployment, "mysql-0")
+        touch(deployment, "mysql-0", "give-up")
+        stays_closed(deployment, 15)
+        assert deployment.ids("mysql-0") == before
+    eventually(lambda: is_whole(deployment), SLOW)
+    assert "copying" not in deployment.log("mysql-0")
+    assert before <= deployment.ids("mysql-0")
+
+
 def swap_volumes(deployment, *claims: str) -> None:
     """Give the volume of each of two claims to the other. No pod may use them."""
     found = {claim: json.loads(deployment.kubectl("get", "pvc", claim, "-o", "json")) for claim in claims}
@@ -228,7 +264,7 @@ def test_an_older_volume_under_mysql_0_catches_up_by_itself(deployment):
     deployment.scale(2)
     eventually(lambda: is_whole(deployment), SLOW)
     assert answer["id"] in deployment.ids("mysql-0")
-    assert "mysql-1.mysql has everything that this pod has, and more: copying it" in deployment.log("mysql-0")
+    assert "copying mysql-1.mysql, which has transactions that this pod lacks" in deployment.log("mysql-0")
 
 
 def test_the_primarys_volume_lost_while_no_pod_exists_comes_back_from_the_replica(deployment):

@@ -1,4 +1,4 @@
-"""Who gets through to whom: network policies, Pod Security, the service account's token."""
+"""Which pod can connect to which: network policies, Pod Security, the service account's token."""
 
 import json
 
@@ -90,6 +90,38 @@ def test_an_app_reaches_mysql_and_nothing_else(deployment, addresses, app):
     assert from_app(deployment, app, "mysql-read", 3306) == "open"
     assert from_app(deployment, app, other, 80) != "open"
     assert from_app(deployment, app, addresses["mysql-0"], 33060) != "open"
+
+
+@pytest.mark.parametrize(("port", "allowed"), [(53, True), (5353, True), (5354, False)])
+def test_a_dns_server_of_any_place_is_reached(deployment, port, allowed):
+    """OpenShift's DNS servers listen on 5353. The server is a web server: what counts is the connection."""
+    name = f"resolver-{port}"
+    pod = {
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name},
+        "spec": {
+            "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0,
+            "securityContext": {
+                "runAsNonRoot": True, "runAsUser": 65534, "seccompProfile": {"type": "RuntimeDefault"},
+                "sysctls": [{"name": "net.ipv4.ip_unprivileged_port_start", "value": "0"}],
+            },
+            "containers": [{
+                "name": name, "image": "busybox:1.35", "imagePullPolicy": "IfNotPresent",
+                "command": ["httpd", "-f", "-p", str(port)],
+                "readinessProbe": {"tcpSocket": {"port": port}, "periodSeconds": 1},
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+            }],
+        },
+    }  # fmt: skip
+    deployment.kubectl("apply", "-f", "-", stdin=json.dumps(pod))
+    try:
+        deployment.kubectl("wait", f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
+        address = json.loads(deployment.kubectl("get", "pod", name, "-o", "json"))["status"]["podIP"]
+        if allowed:
+            eventually(lambda: from_app(deployment, "read-app", address, port) == "open", timeout=20)
+        else:
+            assert from_app(deployment, "read-app", address, port) != "open"
+    finally:
+        deployment.kubectl("delete", "pod", name, "--wait=false")
 
 
 def test_mysql_reaches_mysql_and_nothing_else(deployment, addresses):

@@ -6,6 +6,7 @@ import time
 import uuid
 
 import pytest
+import requests
 
 from e2e.cluster import ClusterError, eventually
 
@@ -66,6 +67,13 @@ def test_a_replica_hears_within_ten_seconds_that_its_source_is_silent(deployment
         deployment.signal_mysqld("mysql-0", "CONT")
 
 
+def test_a_volume_with_an_older_heartbeat_gets_the_new_one_and_loses_nothing(deployment):
+    deployment.sql("mysql-1", "STOP REPLICA; CHANGE REPLICATION SOURCE TO SOURCE_HEARTBEAT_PERIOD = 30")
+    deployment.signal_mysqld("mysql-1", "KILL")
+    period = "SELECT HEARTBEAT_INTERVAL FROM performance_schema.replication_connection_configuration"
+    eventually(lambda: deployment.sql("mysql-1", period) == [["3.000"]], SLOW)
+
+
 def test_an_applier_that_waited_too_long_for_a_lock_is_started_again(deployment):
     deployment.sql(
         "mysql-1",
@@ -111,7 +119,36 @@ def test_a_third_pod_leaves_when_replication_above_it_stopped(deployment):
     deployment.scale(2)
 
 
-def test_root_the_probes_and_replication_get_in_whatever_the_apps_open(deployment):
+def test_root_and_replication_get_in_while_six_write_app_pods_serve_260_clients(deployment):
+    end = time.monotonic() + 20
+
+    def client() -> list[int]:
+        statuses = []
+        while time.monotonic() < end:
+            with contextlib.suppress(requests.RequestException):
+                statuses.append(deployment.post("Many", f"{uuid.uuid4().hex}@example.com").status_code)
+        return statuses
+
+    deployment.kubectl("scale", "deployment/write-app", "--replicas=6")
+    deployment.kubectl("rollout", "status", "deployment/write-app", "--timeout=120s")
+    try:
+        with concurrent.futures.ThreadPoolExecutor(260) as pool:
+            clients = [pool.submit(client) for _ in range(260)]
+            asked = 0
+            while time.monotonic() < end:
+                assert deployment.sql("mysql-0", "SELECT 1") == [["1"]]
+                asked += 1
+            statuses = {status for done in clients for status in done.result()}
+        assert asked > 5
+        assert 201 in statuses
+        assert statuses <= {201, 503}
+        assert deployment.in_mysql_read() == {"mysql-0", "mysql-1"}
+    finally:
+        deployment.kubectl("scale", "deployment/write-app", "--replicas=2")
+        deployment.kubectl("rollout", "status", "deployment/write-app", "--timeout=120s")
+
+
+def test_the_shares_of_the_accounts_leave_connections_for_root_and_the_probes(deployment):
     limits = dict(deployment.sql("mysql-0", "SELECT user, max_user_connections FROM mysql.user WHERE host = '%'"))
     [[most]] = deployment.sql("mysql-0", "SELECT @@max_connections")
     assert set(limits) == {"appuser", "readuser", "replicator", "backup"}

@@ -25,7 +25,7 @@ def test_own_authority_in_a_running_deployment(tmp_path):
             block.commands for block in blocks(ROOT / "docs" / "operations.md") if "openssl" in block.commands
         ]
         with current_namespace(deployment.namespace, tmp_path / "kubeconfig"):
-            # (In a folder of their own: the keys shall not be left in the repository.)
+            # (In a temporary folder: the keys must not stay in the repository.)
             subprocess.run(["bash", "-ec", commands], cwd=tmp_path, check=True, timeout=400)
         deployment.wait_ready()
         eventually(verified, 90)

@@ -12,10 +12,14 @@ SLOW = 120
 
 @pytest.fixture
 def single():
-    """A namespace, and the objects of mysql-statefulset.yaml for a single pod with a volume of 400 MB in memory."""
+    """A namespace, and the objects of mysql-statefulset.yaml for a single pod with a volume of 400 MB in memory.
+
+    The objects are in a dict by their kind, the two Services by their name.
+    """
     made = Deployment("volume")
     try:
-        items = {item["kind"]: item for item in yaml.safe_load_all(made.manifest("mysql-statefulset.yaml"))}
+        found = list(yaml.safe_load_all(made.manifest("mysql-statefulset.yaml")))
+        items = {item["metadata"]["name"] if item["kind"] == "Service" else item["kind"]: item for item in found}
         spec = items["StatefulSet"]["spec"]
         del spec["volumeClaimTemplates"]
         spec["replicas"] = 1
@@ -81,3 +85,22 @@ def test_a_setting_that_mysqld_does_not_know_is_named(single):
     made, items, _ = single
     items["ConfigMap"]["data"]["mysql.cnf"] += "no_such_setting = 1\n"
     assert "no_such_setting" in refusal(made, items)
+
+
+def test_a_replica_without_room_for_two_copies_is_refilled_and_asks_its_donor_before_it_deletes(single):
+    made, items, _ = single
+    items["StatefulSet"]["spec"]["replicas"] = 2
+    made.apply_objects(list(items.values()))
+    eventually(lambda: made.in_mysql_read() == {"mysql-0", "mysql-1"}, SLOW)
+    # mysql-1 misses a transaction that mysql-0 then purges, and has no room for a second copy.
+    fill = (
+        "head -c $(($(df --output=avail -B1 /var/lib/mysql | tail -n 1) - 30000000)) /dev/zero >/var/lib/mysql/filler"
+    )
+    made.kubectl("exec", "mysql-1", "-c", "mysql", "--", "bash", "-c", fill)
+    made.sql("mysql-1", "STOP REPLICA IO_THREAD")
+    made.sql("mysql-0", "CREATE TABLE userdb.missed (id INT PRIMARY KEY)")
+    made.sql("mysql-0", "FLUSH BINARY LOGS; PURGE BINARY LOGS BEFORE NOW() + INTERVAL 1 DAY")
+    made.signal_mysqld("mysql-1", "KILL")
+    eventually(lambda: "no room for two copies" in made.kubectl("logs", "mysql-1", "--previous"), SLOW)
+    eventually(lambda: made.sql("mysql-1", "SHOW TABLES IN userdb LIKE 'missed'") == [["missed"]], SLOW)
+    eventually(lambda: made.in_mysql_read() == {"mysql-0", "mysql-1"}, SLOW)

@@ -19,7 +19,7 @@ PATH = {"PATH": "/usr/bin:/bin"}  # where no mysqld is, so that the demo downloa
 
 @pytest.fixture
 def tree(tmp_path):
-    """A copy of the project in which a download takes for ever, and does not stop when it is told to."""
+    """A copy of the project in which a download never ends, and does not stop when it is told to."""
     for name in ("demo", "kubernetes"):
         shutil.copytree(PROJECT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "demo" / "unpack").write_text(SLOW_STEP)
@@ -27,7 +27,7 @@ def tree(tmp_path):
 
 
 def start(command, **environment):
-    """A command that prints into a pipe, in a session of its own. It hears SIGHUP under nohup and SIGINT behind `&`."""
+    """A command that prints into a pipe, in its own session. It hears SIGHUP under nohup and SIGINT behind `&`."""
     return subprocess.Popen(
         ["/usr/bin/env", "--default-signal=HUP,INT", *command],
         stdout=subprocess.PIPE,
@@ -95,6 +95,23 @@ def test_python_packages_are_installed_again_when_any_requirement_changed(tree):
         file.write_text("# changed\n")
         assert "Installing the Python packages" in install()
     assert install() == ""
+
+
+def test_python_packages_are_installed_without_the_tools_that_macos_lacks(tree):
+    """It has neither flock nor setsid."""
+    for name in ("requirements-lint.txt", "write-app/requirements.txt"):
+        (tree / name).parent.mkdir(exist_ok=True)
+        (tree / name).write_text("")
+    tools = tree / "bin"
+    tools.mkdir()
+    for name in ("sh", "dirname", "cat", "tr", "mkdir", "touch", "rm", "df", "awk"):
+        (tools / name).symlink_to(shutil.which(name))
+    (tools / "python3").write_text(f'#!/bin/sh\nexec {sys.base_prefix}/bin/python3 "$@"\n')
+    (tools / "python3").chmod(0o755)
+    command = [tree / "demo" / "python-env", ".cache/lint", "requirements-lint.txt"]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PATH": str(tools)}, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert "flock" not in done.stderr
 
 
 def test_tests_clean_up_when_they_are_terminated(tmp_path):

@@ -20,6 +20,7 @@ def load(folder, monkeypatch, **variables):
     for variable in SETTINGS:
         monkeypatch.delenv(variable, raising=False)
     defaults = {"DB_HOST": "127.0.0.1", "DB_PORT": "1", "DB_PASSWORD": "password123", "POD_NAME": f"{folder}-0"}
+    defaults["VERSION"] = "1.2.3"
     for variable, value in (defaults | variables).items():
         monkeypatch.setenv(variable, value)
     monkeypatch.syspath_prepend(str(path))

@@ -1,8 +1,13 @@
 """What is the same in both apps: settings that fail closed, metrics, the access log, and files that are equal."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 from prometheus_client import generate_latest
@@ -70,6 +75,25 @@ def test_the_mode_of_tls_is_logged_and_is_what_it_says(monkeypatch, caplog, app,
     assert [each.message for each in caplog.records] == ["TLS with MySQL: DB_TLS=verify, the server is verified."]
 
 
+@BOTH
+def test_a_renewed_authority_is_used_without_a_restart(monkeypatch, app, authority, tmp_path):
+    """And a file that is no use is not: the app goes on with what it has."""
+    renewed = tmp_path / "renewed.crt"
+    make = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=renewed".split()
+    subprocess.run([*make, "-keyout", tmp_path / "key", "-out", renewed], check=True, capture_output=True)
+    file = tmp_path / "ca.crt"
+    shutil.copy(authority, file)
+    settings = load(app, monkeypatch, DB_TLS="verify", DB_CA=str(file)).settings
+    first = settings.current_tls()
+    assert settings.current_tls() is first
+    for nanoseconds, source in enumerate([renewed, Path(__file__)], time.time_ns()):
+        shutil.copy(source, file)
+        os.utime(file, ns=(nanoseconds, nanoseconds))
+        trusted = [dict(part[0] for part in each["subject"])["commonName"]
+                   for each in settings.current_tls().get_ca_certs()]  # fmt: skip
+        assert trusted == ["renewed"]
+
+
 @pytest.fixture(params=APPS)
 def app(request, patch):
     return request.getfixturevalue(request.param.replace("-", "_"))
@@ -90,7 +114,7 @@ def test_metrics_are_on_a_port_of_their_own_and_name_routes_only(app, monkeypatc
         thread.join()
     assert 'http_request_duration_seconds_count{method="GET",route="healthz",status="200"}' in text
     assert 'http_request_duration_seconds_count{method="other",route="other",status="404"}' in text
-    assert f'app_build_info{{app="{app.settings.APP}",db_tls="require",version="1.0.0"}} 1.0' in text
+    assert f'app_build_info{{app="{app.settings.APP}",db_tls="require",version="1.2.3"}} 1.0' in text
     assert "process_resident_memory_bytes" in text
     assert "made-up" not in text
     assert "endpoint=" not in text
@@ -135,9 +159,10 @@ def test_the_access_log_is_a_line_of_json_for_each_request_if_it_is_on(app, monk
     assert entry["seconds"] >= 0
 
 
-def test_the_images_version_is_the_apps(app):
-    manifest = (ROOT / "kubernetes" / f"{app.settings.APP}.yaml").read_text()
-    assert set(re.findall(rf"image: {app.settings.APP}:(\S+)", manifest)) == {app.settings.VERSION}
+def test_the_image_tells_the_app_its_version(app):
+    dockerfile = (app.folder / "Dockerfile").read_text()
+    assert "\nARG VERSION\nENV VERSION=$VERSION\n" in dockerfile.rpartition("FROM ")[2]
+    assert app.settings.VERSION == "1.2.3"
 
 
 def test_the_grace_period_of_the_pod_covers_gunicorns(app):
