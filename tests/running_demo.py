@@ -71,7 +71,8 @@ class Demo:
             timeout=60,
         )
         if check and result.returncode:
-            raise AssertionError(f"{command} in {pod} ended with {result.returncode}: {result.stderr}{result.stdout}")
+            said = result.stderr + result.stdout
+            raise AssertionError(f"{command} in {pod} ended with {result.returncode}: {said}\n{self.tail()}")
         return result.stdout
 
     def sql(self, server, statement):
