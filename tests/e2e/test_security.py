@@ -82,7 +82,8 @@ def test_a_connection_in_the_clear(deployment, got):
 @pytest.mark.parametrize("user", ALLOWED)
 def test_an_account_does_only_what_it_is_for(deployment, got, user):
     script = ";\n".join(STATEMENTS) + ";\n"
-    command = 'read -r MYSQL_PWD; export MYSQL_PWD; mysql --no-defaults -u "$0" -h mysql-0.mysql --force 2>&1; true'
+    client = 'mysql --no-defaults --default-character-set=utf8mb4 -u "$0" -h mysql-0.mysql --force 2>&1'
+    command = f"read -r MYSQL_PWD; export MYSQL_PWD; {client}; true"
     said = deployment.kubectl(
         "exec", "-i", "mysql-0", "-c", "mysql", "--", "bash", "-c", f"{command}; rm -rf /tmp/clone", user,
         stdin=f"{password(deployment, user)}\n{script}",
