@@ -16,6 +16,7 @@ import yaml
 from chaos.cluster import node_command
 from docs.pages import ROOT
 from e2e.cluster import ClusterError, eventually, kubectl
+from e2e.test_01_lessons import run_lesson
 
 LESSON = ROOT / "kubernetes" / "lessons" / "failover"
 CLIENTS = ["client", "client-1", "client-2", "client-3"]
@@ -306,3 +307,7 @@ def test_a_broken_rule_is_noticed():
         assert "joining the group of mysql-gr-0" in group.kubectl("logs", "mysql-gr-1")
     finally:
         group.remove()
+
+
+def test_the_page():
+    run_lesson("failover")
