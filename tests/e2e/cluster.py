@@ -4,6 +4,7 @@ Everything goes through kubectl and its current context. The manifests are appli
 30000 and 30001 are left to a demo that is deployed already, and a free pair from 30002 to 30009 replaces them.
 """
 
+import base64
 import contextlib
 import json
 import re
@@ -220,6 +221,11 @@ class Deployment:
     def gtids(self, pod: str) -> str:
         """The transactions that a MySQL pod has executed, in one line."""
         return self.sql(pod, "SELECT REPLACE(@@gtid_executed, '\\n', '')")[0][0]
+
+    def passwords(self) -> dict[str, str]:
+        """What the Secret has now, by key, such as app-password."""
+        data = json.loads(self.kubectl("get", "secret", "mysql", "-o", "json"))["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def catch_up(self, pod: str, timeout: int = 30) -> None:
         """Wait until a MySQL pod has executed what mysql-0 has by now. AssertionError after `timeout` seconds."""

@@ -44,13 +44,15 @@ class Load(Reads):
     """Ten reads and five registrations a second in the background.
 
     Besides what Reads keeps: unexpected (answers of write-app that are neither 201 nor 503), registered (addresses
-    answered 201) and longest_gap (seconds without a registration).
+    answered 201), not_replicated (answers other than 201 with replicated: true) and longest_gap (seconds without a
+    registration).
     """
 
     def __init__(self, deployment) -> None:
         super().__init__(deployment)
         self.unexpected: list[str] = []
         self.registered: list[str] = []
+        self.not_replicated: list[str] = []
         self.longest_gap = 0.0
         self._threads.append(threading.Thread(target=self._write))
 
@@ -63,6 +65,8 @@ class Load(Reads):
             except requests.RequestException as error:
                 self.unexpected.append(repr(error))
                 continue
+            if answer.status_code != 201 or not answer.json()["replicated"]:
+                self.not_replicated.append(answer.text)
             if answer.status_code == 201:
                 self.registered.append(email)
                 self.longest_gap = max(self.longest_gap, time.monotonic() - last)

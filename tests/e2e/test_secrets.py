@@ -1,7 +1,5 @@
 """Random passwords stay, whatever is applied or deleted; the demo's public ones are never put on data silently."""
 
-import base64
-import json
 import os
 import re
 import shutil
@@ -42,36 +40,31 @@ def make(deployment, tmp_path_factory):
     return run
 
 
-def passwords(deployment):
-    data = json.loads(deployment.kubectl("get", "secret", "mysql", "-o", "json"))["data"]
-    return {key: base64.b64decode(value).decode() for key, value in data.items()}
-
-
 @pytest.mark.timeout(900)
 def test_random_passwords_stay(deployment, make):
     demo = dict(re.findall(r"^  (\w+-password): (\S+)", deployment.manifest("mysql-statefulset.yaml"), re.M))
     make("secret")
-    random = passwords(deployment)
+    random = deployment.passwords()
     assert random.keys() == demo.keys()
     assert all(len(password) == 32 for password in random.values())
 
     assert "WARNING" not in make("deploy")
-    assert passwords(deployment) == random
+    assert deployment.passwords() == random
     # Not even by a plain `kubectl apply`, which goes on with the rest.
     with pytest.raises(ClusterError, match="immutable"):
         deployment.apply("mysql-statefulset.yaml")
-    assert passwords(deployment) == random
+    assert deployment.passwords() == random
 
     make("undeploy")
     assert deployment.pods() == {}
     make("deploy")
-    assert passwords(deployment) == random
+    assert deployment.passwords() == random
     assert deployment.write()["success"]
 
     # One key alone; and if there is no Secret, the demo's passwords come with a warning.
     make("secret", environment={"KEYS": "app-password"})
-    changed = {key for key, password in passwords(deployment).items() if password != random[key]}
+    changed = {key for key, password in deployment.passwords().items() if password != random[key]}
     assert changed == {"app-password"}
     deployment.kubectl("delete", "secret", "mysql")
     assert "the demo's public passwords are now those of volumes that have data" in make("deploy")
-    assert passwords(deployment) == demo
+    assert deployment.passwords() == demo

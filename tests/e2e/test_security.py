@@ -1,6 +1,5 @@
 """Attacks on the running demo, and what each attempt gets. The list is printed at the end."""
 
-import base64
 import contextlib
 import re
 import socket
@@ -43,8 +42,7 @@ def raw(url: str, request: bytes, timeout: float = 10) -> bytes:
 def password(deployment, user: str) -> str:
     """What the Secret has for an account now."""
     key = {"appuser": "app", "readuser": "read", "replicator": "replication"}.get(user, user)
-    encoded = deployment.kubectl("get", "secret", "mysql", "-o", f"jsonpath={{.data.{key}-password}}")
-    return base64.b64decode(encoded).decode()
+    return deployment.passwords()[f"{key}-password"]
 
 
 def mysql(deployment, user: str, password: str, host: str, statement: str = "SELECT 1") -> str:
